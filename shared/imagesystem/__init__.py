@@ -1,0 +1,1 @@
+"""What the services of image-system have in common; imports no service."""

@@ -1,0 +1,5 @@
+"""Events in and out: the port, its JetStream implementation and its in-memory twin."""
+
+from imagesystem.bus.port import Bus, Consumption, GaveUp, Handler, Received, Said
+
+__all__ = ["Bus", "Consumption", "GaveUp", "Handler", "Received", "Said"]

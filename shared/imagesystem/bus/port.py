@@ -1,0 +1,94 @@
+"""The port through which services say and hear events."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from imagesystem.errors import Permanent
+from imagesystem.events import Event, Fact
+from imagesystem.topology import Consumer
+
+__all__ = ["Bus", "Consumption", "GaveUp", "Handler", "Received", "Said"]
+
+E_co = TypeVar("E_co", bound=Event, covariant=True)
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server answered to a publish: the stream sequence it gave the event."""
+
+    sequence: int
+    event_id: str
+
+
+class Received(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True):
+    """An event as it came: `attempts` is 1 for the first delivery, `sequence` the stream's."""
+
+    event: E_co
+    subject: str
+    sequence: int
+    published_at: datetime
+    attempts: int = 1
+    headers: dict[str, str] = {}
+
+
+#: Called once per event; returning means "done, durable", an exception is a verdict.
+Handler: TypeAlias = Callable[[Received[Event]], Awaitable[None]]
+#: Called after a message became a dead letter, to say `failed` about it (None event: undecodable).
+GaveUp: TypeAlias = Callable[[Received[Event], Permanent, int], Awaitable[None]]
+
+
+class Consumption(Protocol):
+    """A running consumer."""
+
+    @property
+    def healthy(self) -> str | None:
+        """None while it works, else one line that says what it waits for."""
+
+    async def stop(self) -> None:
+        """Stop fetching, let the running handlers finish, flush their acks."""
+        ...
+
+
+class Bus(Protocol):
+    """Events in and out. All calls raise `Unavailable` when the server does not answer."""
+
+    async def publish(self, event: Event, *, expected: int | None = None) -> Said:
+        """Say an event; retried under one id until the server confirmed it.
+
+        A fact other than `uploaded` and `deleted` is refused with `ImageDeleted` when the image
+        has a tombstone. With `expected`, the last sequence on the event's own subject must be
+        that (0: nothing there), or `WrongSequence` is raised; that replaces the tombstone guard.
+        """
+        ...
+
+    async def latest(self, subject: str) -> Received[Event] | None:
+        """Return the latest event on exactly this subject, or None."""
+        ...
+
+    async def facts(self, image_id: str) -> list[Received[Fact]]:
+        """Return the latest of every fact about an image, oldest first."""
+        ...
+
+    async def forget(self, pattern: str, *, below: int | None = None) -> int:
+        """Remove facts whose subject matches (`images.v1.<id>.>`), those below a sequence only.
+
+        Returns how many went. Only the registry may.
+        """
+        ...
+
+    async def consume(
+        self, consumer: Consumer, handler: Handler, *, gave_up: GaveUp | None = None
+    ) -> Consumption:
+        """Start to handle what comes for a durable consumer; returns at once.
+
+        The consumer is created when it is not there, from its checkpoint if it has one.
+        """
+        ...
+
+    @property
+    def unhealthy(self) -> str | None:
+        """None while connected, else one line that says why not."""

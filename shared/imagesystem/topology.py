@@ -1,0 +1,203 @@
+"""Streams, consumers and buckets as data: who owns them, who hears what, how it is retried.
+
+Everything NATS holds for the system is declared here and nowhere else. Each stream, bucket and
+consumer is created by its owner when the service starts (`imagesystem.provision`), and the
+permissions of every service follow from the same tables (`imagesystem.permissions`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+__all__ = [
+    "BUCKETS",
+    "CONSUMERS",
+    "KEY_VALUES",
+    "SERVICES",
+    "STREAMS",
+    "Bucket",
+    "Consumer",
+    "KeyValue",
+    "Stream",
+]
+
+Service = Literal["registry", "image", "inference", "metadata", "augmentation"]
+SERVICES: tuple[Service, ...] = ("registry", "image", "inference", "metadata", "augmentation")
+
+DAY_S = 24 * 3600.0
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream: `per_subject` messages kept per subject (-1: all), `max_age_s` 0: for ever."""
+
+    name: str
+    owner: Service
+    subjects: tuple[str, ...]
+    retention: Literal["limits", "workqueue"] = "limits"
+    per_subject: int = -1
+    max_age_s: float = 0
+    max_message_bytes: int = 256 * 1024 + 8 * 1024
+    description: str
+
+
+class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+    """An object-store bucket: written by `owner`, read by `readers`.
+
+    `cache`: when full, the oldest give way (otherwise a full bucket refuses).
+    """
+
+    name: str
+    owner: Service
+    readers: tuple[Service, ...] = ()
+    cache: bool = False
+    max_bytes: int = -1
+    description: str
+
+
+class KeyValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A key-value bucket; each service writes the keys that begin with its name."""
+
+    name: str
+    owner: Service
+    writers: tuple[Service, ...]
+    description: str
+
+
+class Consumer(msgspec.Struct, frozen=True, kw_only=True):
+    """A durable consumer and how its messages are handled.
+
+    `concurrency`: messages one process handles at once; `deadline_s`: seconds one handler may
+    take; `ack_wait_s`: seconds of silence after which the server delivers again; `attempts`:
+    deliveries before the message becomes a dead letter; `retry_s`: the first delay of a retry,
+    doubled each time up to `retry_max_s`.
+    """
+
+    name: str
+    service: Service
+    stream: str
+    subjects: tuple[str, ...]
+    concurrency: int = 8
+    deadline_s: float = 60.0
+    ack_wait_s: float = 30.0
+    attempts: int = 5
+    retry_s: float = 0.5
+    retry_max_s: float = 60.0
+
+
+STREAMS: tuple[Stream, ...] = (
+    Stream(
+        name="IMAGES",
+        owner="registry",
+        subjects=("images.v1.>",),
+        per_subject=1,
+        description="facts: the latest state of everything known about every image",
+    ),
+    Stream(
+        name="COMMANDS",
+        owner="registry",
+        subjects=("commands.v1.>",),
+        retention="workqueue",
+        description="requests: each handled once",
+    ),
+    Stream(
+        name="DEAD_LETTERS",
+        owner="registry",
+        subjects=("dead.v1.>",),
+        per_subject=1,
+        max_age_s=30 * DAY_S,
+        max_message_bytes=512 * 1024,
+        description="what could not be handled, for thirty days",
+    ),
+)
+
+BUCKETS: tuple[Bucket, ...] = (
+    Bucket(
+        name="originals",
+        owner="registry",
+        readers=("image", "inference", "augmentation"),
+        description="pictures as they were uploaded, by image id",
+    ),
+    Bucket(
+        name="renditions",
+        owner="image",
+        cache=True,
+        max_bytes=2 * 1024**3,
+        description="a cache of what was made from originals; may vanish",
+    ),
+    Bucket(
+        name="variants",
+        owner="augmentation",
+        description="augmented pictures",
+    ),
+    Bucket(
+        name="manifests",
+        owner="metadata",
+        readers=("augmentation",),
+        description="lists of ids too large for a message",
+    ),
+)
+
+KEY_VALUES: tuple[KeyValue, ...] = (
+    KeyValue(
+        name="checkpoints",
+        owner="registry",
+        writers=SERVICES,
+        description="the sequence each durable consumer has applied, to recreate it from there",
+    ),
+    KeyValue(
+        name="tasks",
+        owner="augmentation",
+        writers=("augmentation",),
+        description="the state of long tasks",
+    ),
+)
+
+CONSUMERS: dict[str, Consumer] = {
+    consumer.name: consumer
+    for consumer in (
+        Consumer(
+            name="registry-deleted",
+            service="registry",
+            stream="IMAGES",
+            subjects=("images.v1.*.deleted",),
+        ),
+        Consumer(
+            name="image-deleted",
+            service="image",
+            stream="IMAGES",
+            subjects=("images.v1.*.deleted",),
+        ),
+        Consumer(
+            name="inference-uploaded",
+            service="inference",
+            stream="IMAGES",
+            subjects=("images.v1.*.uploaded",),
+            deadline_s=120.0,
+            attempts=4,
+        ),
+        Consumer(
+            name="inference-analysis",
+            service="inference",
+            stream="COMMANDS",
+            subjects=("commands.v1.infer.analysis.*",),
+            deadline_s=120.0,
+            attempts=4,
+        ),
+        Consumer(
+            name="metadata-facts",
+            service="metadata",
+            stream="IMAGES",
+            subjects=("images.v1.>",),
+            concurrency=32,
+            attempts=8,
+        ),
+        Consumer(
+            name="augmentation-deleted",
+            service="augmentation",
+            stream="IMAGES",
+            subjects=("images.v1.*.deleted",),
+        ),
+    )
+}
