@@ -19,6 +19,8 @@ loop (`imagesystem.bus`).
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "ImageDeleted",
     "ImageSystemError",
@@ -43,6 +45,19 @@ class ImageSystemError(Exception):
         self.message = message
         if code is not None:
             self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors cross from worker processes by pickle, whatever their constructor takes.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(
+    kind: type[ImageSystemError], args: tuple[Any, ...], state: dict[str, Any]
+) -> ImageSystemError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class Transient(ImageSystemError):

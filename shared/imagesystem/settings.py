@@ -16,7 +16,7 @@ __all__ = ["BadSettings", "ServiceSettings", "load"]
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-class BadSettings(Exception):  # noqa: N818  reads as what it is
+class BadSettings(Exception):
     """One or more environment variables have values that cannot be used."""
 
     def __init__(self, problems: list[str]) -> None:

@@ -1,0 +1,63 @@
+"""Health: alive (or restart me), ready (or send nobody here), and why not."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from typing import TypeAlias
+
+import msgspec
+
+__all__ = ["Check", "Health", "Report"]
+
+#: Returns None when all is well, else one line that says what is missing.
+Check: TypeAlias = Callable[[], str | Awaitable[str | None] | None]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of one service; `checks` has a line for each thing that is missing, or null."""
+
+    service: str
+    version: str
+    status: str
+    uptime_s: float
+    checks: dict[str, str | None]
+
+
+class Health:
+    """What a service depends on, and whether it is there."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.version = version(f"{service}-service")
+        self._checks: dict[str, Check] = {}
+        self._fatal: dict[str, Check] = {}
+        self._started = time.monotonic()
+        self.stopping = False
+
+    def watch(self, name: str, check: Check, *, fatal: bool = False) -> None:
+        """Ask `check` for readiness; with `fatal`, its failure means "restart me"."""
+        (self._fatal if fatal else self._checks)[name] = check
+
+    async def live(self) -> Report:
+        """Report only what a restart would mend."""
+        return await self._report(self._fatal, "live", "dead")
+
+    async def ready(self) -> Report:
+        """Report everything the service needs to do its work."""
+        return await self._report(self._fatal | self._checks, "ready", "not ready")
+
+    async def _report(self, checks: dict[str, Check], good: str, bad: str) -> Report:
+        results: dict[str, str | None] = {"stopping": "shutting down"} if self.stopping else {}
+        for name, check in checks.items():
+            result = check()
+            results[name] = await result if inspect.isawaitable(result) else result
+        return Report(
+            service=self.service,
+            version=self.version,
+            status=bad if any(results.values()) else good,
+            uptime_s=round(time.monotonic() - self._started, 3),
+            checks=results,
+        )

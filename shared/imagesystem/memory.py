@@ -1,0 +1,35 @@
+"""The in-memory twin of the platform, for tests of services without a server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from imagesystem.bus.memory import MemoryBus
+from imagesystem.health import Health
+from imagesystem.metrics import Metrics
+from imagesystem.objects.memory import MemoryBucket
+from imagesystem.settings import ServiceSettings
+
+__all__ = ["MemoryPlatform"]
+
+
+class MemoryPlatform:
+    """A bus and buckets in memory; `connect` is what an app's `connect` parameter takes."""
+
+    def __init__(self) -> None:
+        self.bus = MemoryBus()
+        self._buckets: dict[str, MemoryBucket] = {}
+
+    def bucket(self, name: str) -> MemoryBucket:
+        """Return the bucket of that name, made when first asked for."""
+        return self._buckets.setdefault(name, MemoryBucket(name))
+
+    @asynccontextmanager
+    async def connect(
+        self, settings: ServiceSettings, health: Health, measures: Metrics
+    ) -> AsyncIterator[MemoryPlatform]:
+        """Stand in for `imagesystem.platform.connect`."""
+        del settings, measures
+        health.watch("nats", lambda: self.bus.unhealthy)
+        yield self

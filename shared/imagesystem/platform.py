@@ -1,0 +1,44 @@
+"""What a service stands on: the bus and the object buckets of one connection to NATS."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol, TypeAlias
+
+from imagesystem.bus import Bus
+from imagesystem.health import Health
+from imagesystem.metrics import Metrics
+from imagesystem.objects import Bucket
+from imagesystem.settings import ServiceSettings
+
+__all__ = ["Connect", "Platform", "connect"]
+
+
+class Platform(Protocol):
+    """The ports of one service."""
+
+    @property
+    def bus(self) -> Bus:
+        """Events in and out."""
+
+    def bucket(self, name: str) -> Bucket:
+        """Return the bucket of that name (declared in `imagesystem.topology`)."""
+        ...
+
+
+#: Opens a platform for the service that `health` belongs to; closes it in the right order.
+Connect: TypeAlias = Callable[
+    [ServiceSettings, Health, Metrics], AbstractAsyncContextManager[Platform]
+]
+
+
+@asynccontextmanager
+async def connect(
+    settings: ServiceSettings, health: Health, measures: Metrics
+) -> AsyncIterator[Platform]:
+    """Connect to NATS, create what the service owns, and watch the connection's health."""
+    from imagesystem.nats import open_platform  # noqa: PLC0415  tests need no NATS client
+
+    async with open_platform(settings, health, measures) as platform:
+        yield platform

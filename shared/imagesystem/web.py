@@ -1,0 +1,147 @@
+"""One way to make an HTTP service: errors, health, metrics, OpenAPI, request ids, logs."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeAlias
+
+import structlog
+from litestar import Litestar, Response, get
+from litestar.config.cors import CORSConfig
+from litestar.di import Provide
+from litestar.enums import ScopeType
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import ScalarRenderPlugin, SwaggerRenderPlugin
+from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
+
+from imagesystem import ids, logs, metrics, problems, tracing
+from imagesystem.health import Health, Report
+from imagesystem.metrics import Metrics
+from imagesystem.settings import ServiceSettings
+
+__all__ = ["Lifespan", "create_app"]
+
+Lifespan: TypeAlias = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+log = logs.get(__name__)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+def create_app(
+    *,
+    settings: ServiceSettings,
+    health: Health,
+    measures: Metrics,
+    routes: Sequence[ControllerRouterHandler],
+    lifespan: Lifespan,
+    dependencies: Mapping[str, Provide] | None = None,
+    max_body_bytes: int | None = 1024 * 1024,
+) -> Litestar:
+    """Return the app of one service: its routes, and what every service has.
+
+    `max_body_bytes` bounds request bodies (413) unless a route sets its own; None: the routes
+    read streams and count themselves. `lifespan` opens what the service needs and closes it.
+    """
+    service = health.service
+    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
+    return Litestar(
+        route_handlers=[*routes, *_common_routes(service, health, measures)],
+        lifespan=[lifespan],
+        dependencies=dict(dependencies or {}),
+        exception_handlers=problems.HANDLERS,
+        middleware=[_observe(measures, service)],
+        request_max_body_size=max_body_bytes,
+        cors_config=CORSConfig(allow_origins=origins) if origins else None,
+        openapi_config=OpenAPIConfig(
+            title=f"image-system {service}",
+            version=health.version,
+            path=f"/{service}/schema",
+            render_plugins=[ScalarRenderPlugin(), SwaggerRenderPlugin()],
+            use_handler_docstrings=True,
+        ),
+        logging_config=None,
+    )
+
+
+def _common_routes(
+    service: str, health: Health, measures: Metrics
+) -> list[ControllerRouterHandler]:
+    def answer(report: Report) -> Response[Report]:
+        good = report.status in ("live", "ready")
+        return Response(
+            report, status_code=200 if good else 503, headers={"cache-control": "no-store"}
+        )
+
+    @get(f"/{service}/health/live", tags=["health"])
+    async def live() -> Response[Report]:
+        """Say whether the process works (503: restart it)."""
+        return answer(await health.live())
+
+    @get([f"/{service}/health/ready", f"/{service}/health"], tags=["health"])
+    async def ready() -> Response[Report]:
+        """Say whether everything it needs is there (503: what is missing)."""
+        return answer(await health.ready())
+
+    @get(f"/{service}/metrics", tags=["health"], media_type=metrics.CONTENT_TYPE)
+    async def show_metrics() -> Response[bytes]:
+        """Return the metrics in Prometheus's text format."""
+        return Response(metrics.render(measures), media_type=metrics.CONTENT_TYPE)
+
+    return [live, ready, show_metrics]
+
+
+def _observe(measures: Metrics, service: str) -> Callable[[ASGIApp], ASGIApp]:
+    """Wrap the app: request id and trace bound, one log line and one measurement a request."""
+
+    def middleware(app: ASGIApp) -> ASGIApp:
+        async def observed(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != ScopeType.HTTP:
+                await app(scope, receive, send)
+                return
+            headers = dict(scope["headers"])
+            given = headers.get(b"x-request-id", b"").decode("latin-1")
+            request_id = given if _REQUEST_ID.fullmatch(given) else ids.new_id()
+            scope.setdefault("state", {})["request_id"] = request_id
+            status, started = 0, time.perf_counter()
+
+            async def sending(message: Message) -> None:
+                nonlocal status
+                if message["type"] == "http.response.start":
+                    status = message["status"]
+                    message["headers"] = [
+                        *message.get("headers", []),
+                        (b"x-request-id", request_id.encode()),
+                    ]
+                await send(message)
+
+            traceparent = headers.get(b"traceparent", b"").decode("latin-1")
+            structlog.contextvars.clear_contextvars()
+            with tracing.span(traceparent):
+                structlog.contextvars.bind_contextvars(request_id=request_id)
+                try:
+                    await app(scope, receive, sending)
+                finally:
+                    seconds = time.perf_counter() - started
+                    _record(measures, service, scope, status, seconds)
+
+        return observed
+
+    return middleware
+
+
+def _record(measures: Metrics, service: str, scope: Any, status: int, seconds: float) -> None:
+    method = scope["method"]
+    route = scope.get("path_template") or "unmatched"
+    measures.requests.labels(method, route, str(status)).inc()
+    measures.request_seconds.labels(method, route).observe(seconds)
+    quiet = route.startswith((f"/{service}/health", f"/{service}/metrics")) and status < 500
+    (log.debug if quiet else log.info)(
+        "request",
+        method=method,
+        path=scope["path"],
+        status=status or "disconnected",
+        ms=round(seconds * 1000, 2),
+    )
