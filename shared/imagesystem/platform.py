@@ -38,7 +38,7 @@ async def connect(
     settings: ServiceSettings, health: Health, measures: Metrics
 ) -> AsyncIterator[Platform]:
     """Connect to NATS, create what the service owns, and watch the connection's health."""
-    from imagesystem.nats import open_platform  # noqa: PLC0415  tests need no NATS client
+    from imagesystem.connection import open_platform  # noqa: PLC0415  tests need no NATS client
 
     async with open_platform(settings, health, measures) as platform:
         yield platform

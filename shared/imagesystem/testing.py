@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from litestar import Litestar
 
@@ -24,6 +24,6 @@ async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     import httpx  # noqa: PLC0415  a dependency of tests alone
 
     async with app.lifespan():
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(app=cast("Any", app), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
             yield http

@@ -8,10 +8,11 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 
 from imagesystem import ids
+from imagesystem.bus.messages import Delivery
 from imagesystem.bus.port import GaveUp, Handler, Received, Said
 from imagesystem.bus.verdicts import letter_for, verdict_on
 from imagesystem.errors import ImageDeleted, Permanent, Transient, Unavailable, WrongSequence
-from imagesystem.events import Deleted, Event, Fact, Failed, Uploaded
+from imagesystem.events import Event, Fact, Failed, encode, guard_of
 from imagesystem.topology import Consumer
 
 __all__ = ["MemoryBus"]
@@ -52,13 +53,9 @@ class MemoryBus:
         held = self.log.get(subject)
         if expected is not None and (held.sequence if held else 0) != expected:
             raise WrongSequence(f"{subject} is not at {expected}")
-        if (
-            expected is None
-            and isinstance(event, Fact)
-            and not isinstance(event, Uploaded | Deleted)
-        ):
-            if f"images.v1.{event.image_id}.deleted" in self.log:
-                raise ImageDeleted(f"image {event.image_id} is deleted")
+        guard = guard_of(event) if expected is None else None
+        if guard is not None and guard in self.log:
+            raise ImageDeleted(f"{subject}: the image is deleted")
         self.sequence += 1
         received = Received(
             event=event, subject=subject, sequence=self.sequence, published_at=ids.now()
@@ -159,7 +156,7 @@ class _MemoryConsumption:
                 if attempts > self.consumer.attempts:
                     raise Permanent("attempts exhausted", code="attempts_exhausted")
                 async with asyncio.timeout(self.consumer.deadline_s):
-                    await self.handler(_again(received, attempts))
+                    await self.handler(_as_delivery(received, attempts).decoded())
             except Exception as caught:  # noqa: BLE001  every error is a verdict
                 error = caught
             else:
@@ -170,7 +167,7 @@ class _MemoryConsumption:
             if isinstance(verdict, Transient):
                 await asyncio.sleep(0)
                 continue
-            letter = letter_for(self.consumer, received, verdict, attempts)
+            letter = letter_for(self.consumer, _as_delivery(received, attempts), verdict)
             await self.bus.publish(letter)
             if self.gave_up is not None:
                 with suppress(ImageDeleted):
@@ -178,12 +175,12 @@ class _MemoryConsumption:
             return
 
 
-def _again(received: Received[Event], attempts: int) -> Received[Event]:
-    return Received(
-        event=received.event,
+def _as_delivery(received: Received[Event], attempts: int) -> Delivery:
+    return Delivery(
         subject=received.subject,
+        body=encode(received.event),
         sequence=received.sequence,
-        published_at=received.published_at,
         attempts=attempts,
+        published_at=received.published_at,
         headers=received.headers,
     )

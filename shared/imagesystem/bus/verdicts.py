@@ -6,9 +6,9 @@ import random
 import traceback
 
 from imagesystem import ids
-from imagesystem.bus.port import Received
+from imagesystem.bus.messages import Delivery
 from imagesystem.errors import ImageSystemError, Permanent, Rejected, Transient
-from imagesystem.events import DeadLetter, Event, encode, image_of, letter_id
+from imagesystem.events import DeadLetter, image_of, letter_id
 from imagesystem.topology import Consumer
 
 __all__ = ["letter_for", "retry_delay", "verdict_on"]
@@ -41,29 +41,24 @@ def retry_delay(consumer: Consumer, attempts: int) -> float:
 
 
 def letter_for(
-    consumer: Consumer,
-    received: Received[Event],
-    verdict: Permanent | Transient,
-    attempts: int,
-    *,
-    payload: bytes | None = None,
+    consumer: Consumer, delivery: Delivery, verdict: Permanent | Transient
 ) -> DeadLetter:
     """Return the dead letter of a message: the whole of it, and why it could not be handled."""
     error = verdict.__cause__ or verdict
     return DeadLetter(
-        letter_id=letter_id(consumer.name, consumer.stream, received.sequence),
+        letter_id=letter_id(consumer.name, consumer.stream, delivery.sequence),
         consumer=consumer.name,
         stream=consumer.stream,
-        sequence=received.sequence,
-        message_subject=received.subject,
-        headers=received.headers,
-        payload=encode(received.event) if payload is None else payload,
+        sequence=delivery.sequence,
+        message_subject=delivery.subject,
+        headers=delivery.headers,
+        payload=delivery.body,
         code=verdict.code,
         error=type(error).__name__,
         message=str(verdict)[:4000],
-        attempts=attempts,
-        first_at=received.published_at,
+        attempts=delivery.attempts,
+        first_at=delivery.published_at,
         last_at=ids.now(),
         traceback="".join(traceback.format_exception(error))[-16_000:],
-        image_id=image_of(received.subject),
+        image_id=image_of(delivery.subject),
     )

@@ -56,6 +56,7 @@ __all__ = [
     "decode",
     "encode",
     "event_type",
+    "guard_of",
     "image_of",
     "letter_id",
 ]
@@ -116,6 +117,16 @@ def event_type(subject: str) -> str:
         case [family, version, name, *_]:
             return f"{family}.{version}.{name}"
     return subject
+
+
+def guard_of(event: Event) -> str | None:
+    """Return the subject that must be empty for `event` to be accepted: the tombstone's.
+
+    None for what may always be said: uploads, tombstones, commands and dead letters.
+    """
+    if isinstance(event, Fact) and not isinstance(event, Uploaded | Deleted):
+        return f"images.v1.{event.image_id}.deleted"
+    return None
 
 
 def image_of(subject: str) -> str | None:

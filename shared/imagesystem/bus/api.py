@@ -1,0 +1,118 @@
+"""JetStream's own requests and answers, on a plain NATS connection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from imagesystem.errors import (
+    ImageSystemError,
+    Permanent,
+    StoreFull,
+    Transient,
+    Unavailable,
+)
+
+__all__ = ["API_TIMEOUT_S", "JetStreamError", "api_call", "direct_get", "direct_get_many"]
+
+API_TIMEOUT_S = 5.0
+#: What a client that is not connected, or a server that does not answer, raises.
+OUTAGES = (
+    TimeoutError,
+    nats.errors.TimeoutError,
+    nats.errors.NoRespondersError,
+    nats.errors.ConnectionClosedError,
+    nats.errors.ConnectionReconnectingError,
+    nats.errors.ConnectionDrainingError,
+    nats.errors.StaleConnectionError,
+    nats.errors.OutboundBufferLimitError,
+    OSError,
+)
+#: Error codes of the server for "no room": insufficient resources, store failed, storage limits.
+FULL = {10023, 10028, 10047, 10077}
+
+
+class JetStreamError(Permanent):
+    """The server refused a request; `error_code` is its own number for why."""
+
+    code = "jetstream_error"
+
+    def __init__(self, error_code: int, message: str) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+
+
+def refusal(error: Mapping[str, Any]) -> ImageSystemError:
+    """Return the error for the `error` object of a JetStream answer."""
+    code, status = int(error.get("err_code", 0)), int(error.get("code", 0))
+    message = str(error.get("description", error))
+    if (code in FULL and code != 10023) or "maximum" in message:
+        return StoreFull(message)
+    if status == 503:
+        return Unavailable("nats", message)
+    if status == 429:
+        return Transient(message, code="too_many_requests")
+    return JetStreamError(code, message)
+
+
+async def request(
+    client: Client,
+    subject: str,
+    payload: bytes,
+    *,
+    headers: dict[str, str] | None = None,
+    timeout_s: float = API_TIMEOUT_S,
+) -> Msg:
+    """Send a request; raises `Unavailable` when no answer comes."""
+    try:
+        return await client.request(subject, payload, timeout=timeout_s, headers=headers)
+    except OUTAGES as error:
+        raise Unavailable("nats", f"no answer on {subject}: {type(error).__name__}") from error
+
+
+async def api_call(
+    client: Client, subject: str, body: object | None = None, *, timeout_s: float = API_TIMEOUT_S
+) -> dict[str, Any]:
+    """Call `$JS.API.<subject>` and return the answer; raises what `refusal` says."""
+    payload = b"" if body is None else msgspec.json.encode(body)
+    answer = await request(client, f"$JS.API.{subject}", payload, timeout_s=timeout_s)
+    decoded: dict[str, Any] = msgspec.json.decode(answer.data)
+    if "error" in decoded:
+        raise refusal(decoded["error"])
+    return decoded
+
+
+async def direct_get(client: Client, stream: str, subject: str) -> Msg | None:
+    """Return the last message on `subject`, or None; its headers tell sequence and time."""
+    answer = await request(client, f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
+    return None if (answer.headers or {}).get("Status") == "404" else answer
+
+
+async def direct_get_many(
+    client: Client, stream: str, query: Mapping[str, object], *, timeout_s: float = API_TIMEOUT_S
+) -> AsyncIterator[Msg]:
+    """Yield the messages that a batched direct get answers (ADR-31), until its end marker."""
+    inbox = client.new_inbox()
+    try:
+        subscription = await client.subscribe(inbox)
+        try:
+            await client.publish(
+                f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(query), reply=inbox
+            )
+            while True:
+                message = await subscription.next_msg(timeout=timeout_s)
+                status = (message.headers or {}).get("Status")
+                if status in ("204", "404"):
+                    return
+                if status is not None:
+                    raise Unavailable("nats", f"direct get of {stream}: status {status}")
+                yield message
+        finally:
+            await subscription.unsubscribe()
+    except OUTAGES as error:
+        raise Unavailable("nats", f"direct get of {stream}: {type(error).__name__}") from error

@@ -1,0 +1,131 @@
+"""The bus on NATS JetStream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import msgspec
+from nats.aio.client import Client
+
+from imagesystem import ids, logs
+from imagesystem.bus import api
+from imagesystem.bus.consuming import JetStreamConsumption
+from imagesystem.bus.messages import headers_for, stored
+from imagesystem.bus.port import GaveUp, Handler, Received, Said
+from imagesystem.errors import ImageDeleted, Transient, Unavailable, WrongSequence
+from imagesystem.events import DeadLetter, Event, Fact, Failed, encode, guard_of
+from imagesystem.metrics import Metrics
+from imagesystem.topology import Consumer
+
+__all__ = ["JetStreamBus"]
+
+log = logs.get(__name__)
+
+WRONG_LAST_SEQUENCE = 10071
+#: How long one publish is tried before the server counts as unavailable.
+PUBLISH_DEADLINE_S = 10.0
+PUBLISH_TRY_S = 3.0
+#: How long the last word on a failure that is over stays in the log.
+RESOLVED_TTL = "1s"
+
+
+class JetStreamBus:
+    """See `imagesystem.bus.Bus`. `source` names the service in what it says."""
+
+    def __init__(self, client: Client, source: str, measures: Metrics) -> None:
+        self._client = client
+        self._source = source
+        self._measures = measures
+
+    @property
+    def unhealthy(self) -> str | None:
+        """One line while the connection to NATS is down."""
+        return None if self._client.is_connected else "not connected to NATS"
+
+    async def publish(self, event: Event, *, expected: int | None = None) -> Said:
+        """See `Bus.publish`."""
+        subject, event_id = event.subject, ids.new_id()
+        headers = headers_for(subject, event_id, self._source)
+        guard = guard_of(event)
+        if expected is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(expected)
+        elif guard is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = "0"
+            headers["Nats-Expected-Last-Subject-Sequence-Subject"] = guard
+        if isinstance(event, Failed) and event.resolved:
+            headers["Nats-TTL"] = RESOLVED_TTL
+        try:
+            sequence = await self._publish(subject, encode(event), headers)
+        except api.JetStreamError as error:
+            if error.error_code != WRONG_LAST_SEQUENCE:
+                raise
+            if expected is not None:
+                raise WrongSequence(f"{subject} is not at {expected}") from error
+            raise ImageDeleted(f"{subject}: the image is deleted") from error
+        log.debug("event_published", subject=subject, sequence=sequence)
+        return Said(sequence=sequence, event_id=event_id)
+
+    async def _publish(self, subject: str, body: bytes, headers: dict[str, str]) -> int:
+        """Publish until confirmed: the same `Nats-Msg-Id` each time, so that it counts once."""
+        deadline = asyncio.get_running_loop().time() + PUBLISH_DEADLINE_S
+        delay = 0.1
+        while True:
+            try:
+                answer = await api.request(
+                    self._client, subject, body, headers=headers, timeout_s=PUBLISH_TRY_S
+                )
+                decoded = msgspec.json.decode(answer.data)
+                if "error" in decoded:
+                    raise api.refusal(decoded["error"])
+                return int(decoded["seq"])
+            except (Unavailable, Transient) as error:
+                retryable = isinstance(error, Unavailable) or error.code == "too_many_requests"
+                if not retryable or asyncio.get_running_loop().time() + delay > deadline:
+                    raise
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 2.0)
+
+    async def latest(self, subject: str) -> Received[Event] | None:
+        """See `Bus.latest`."""
+        message = await api.direct_get(self._client, _stream_of(subject), subject)
+        return None if message is None else stored(message)
+
+    async def facts(self, image_id: str) -> list[Received[Fact]]:
+        """See `Bus.facts`."""
+        query = {"multi_last": [f"images.v1.{image_id}.>"], "batch": 10_000}
+        found = [
+            cast("Received[Fact]", stored(message))
+            async for message in api.direct_get_many(self._client, "IMAGES", query)
+        ]
+        return sorted(found, key=lambda received: received.sequence)
+
+    async def forget(self, pattern: str, *, below: int | None = None) -> int:
+        """See `Bus.forget`."""
+        body: dict[str, object] = {"filter": pattern}
+        if below is not None:
+            body["seq"] = below
+        answer = await api.api_call(self._client, f"STREAM.PURGE.{_stream_of(pattern)}", body)
+        return int(answer["purged"])
+
+    async def consume(
+        self, consumer: Consumer, handler: Handler, *, gave_up: GaveUp | None = None
+    ) -> JetStreamConsumption:
+        """See `Bus.consume`."""
+        consumption = JetStreamConsumption(
+            self._client,
+            consumer,
+            handler,
+            gave_up=gave_up,
+            park=cast("Callable[[DeadLetter], object]", self.publish),  # type: ignore[arg-type]
+            measures=self._measures,
+        )
+        await consumption.start()
+        return consumption
+
+
+def _stream_of(subject: str) -> str:
+    return {"images": "IMAGES", "commands": "COMMANDS", "dead": "DEAD_LETTERS"}[
+        subject.partition(".")[0]
+    ]

@@ -1,0 +1,120 @@
+"""The connection to NATS, and the platform of a service on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+
+from imagesystem import logs
+from imagesystem.bus import provisioning
+from imagesystem.bus.jetstream import JetStreamBus
+from imagesystem.errors import Unavailable
+from imagesystem.health import Health
+from imagesystem.metrics import Metrics
+from imagesystem.objects import Bucket, jetstream
+from imagesystem.permissions import inbox_prefix
+from imagesystem.settings import ServiceSettings
+from imagesystem.topology import BUCKETS, KEY_VALUES, STREAMS
+
+__all__ = ["NatsPlatform", "open_platform", "provision"]
+
+log = logs.get(__name__)
+
+
+class NatsPlatform:
+    """The bus and the buckets of one connection; see `imagesystem.platform.Platform`."""
+
+    def __init__(self, client: Client, service: str, measures: Metrics) -> None:
+        self.client = client
+        self.bus = JetStreamBus(client, service, measures)
+
+    def bucket(self, name: str) -> Bucket:
+        """Return the bucket of that name."""
+        return jetstream.JetStreamBucket(self.client, name)
+
+
+async def connect(url: str, service: str) -> Client:
+    """Connect as `service`, and stay: reconnects for ever, logs what happens."""
+
+    async def on_error(error: Exception) -> None:
+        log.warning("nats_error", error=f"{type(error).__name__}: {error}")
+
+    async def on_disconnect() -> None:
+        log.warning("nats_disconnected")
+
+    async def on_reconnect() -> None:
+        log.info("nats_reconnected")
+
+    return await nats.connect(
+        url,
+        name=service,
+        inbox_prefix=inbox_prefix(service),
+        error_cb=on_error,
+        disconnected_cb=on_disconnect,
+        reconnected_cb=on_reconnect,
+        connect_timeout=2,
+        reconnect_time_wait=0.25,
+        max_reconnect_attempts=-1,
+        ping_interval=15,
+        pending_size=16 * 1024 * 1024,
+    )
+
+
+async def provision(client: Client, service: str, replicas: int = 1) -> None:
+    """Make the streams and buckets that `service` owns; wait for those that others own."""
+    configs = {
+        **{stream.name: provisioning.stream_config(stream, replicas) for stream in STREAMS},
+        **{f"KV_{kv.name}": provisioning.key_value_config(kv, replicas) for kv in KEY_VALUES},
+        **{f"OBJ_{b.name}": jetstream.stream_config(b, replicas=replicas) for b in BUCKETS},
+    }
+    owners = {
+        **{stream.name: stream.owner for stream in STREAMS},
+        **{f"KV_{kv.name}": kv.owner for kv in KEY_VALUES},
+        **{f"OBJ_{bucket.name}": bucket.owner for bucket in BUCKETS},
+    }
+    readers = {
+        **{f"KV_{kv.name}": kv.writers for kv in KEY_VALUES},
+        **{f"OBJ_{bucket.name}": bucket.readers for bucket in BUCKETS},
+    }
+    for name, owner in owners.items():
+        if owner == service:
+            await provisioning.ensure_stream(client, configs[name])
+        elif name not in readers or service in readers[name]:
+            await provisioning.wait_for_stream(client, name)
+
+
+@asynccontextmanager
+async def open_platform(
+    settings: ServiceSettings, health: Health, measures: Metrics
+) -> AsyncIterator[NatsPlatform]:
+    """Connect within `START_TIMEOUT_S`, provision, watch the connection; close it at the end."""
+    service = health.service
+    try:
+        async with asyncio.timeout(settings.start_timeout_s):
+            client = await connect(settings.nats_url, service)
+            await provision(client, service, settings.replicas)
+    except (TimeoutError, nats.errors.Error, OSError) as error:
+        where = settings.nats_url.rpartition("@")[2]
+        raise Unavailable(
+            "nats",
+            f"NATS at {where} is not usable after {settings.start_timeout_s:g} s: "
+            f"{error or type(error).__name__}",
+        ) from error
+    health.watch("nats", lambda: None if client.is_connected else "not connected to NATS")
+    health.watch(
+        "nats_connection",
+        lambda: "the connection to NATS is closed for good" if client.is_closed else None,
+        fatal=True,
+    )
+    try:
+        yield NatsPlatform(client, service, measures)
+    finally:
+        health.stopping = True
+        with suppress(nats.errors.Error, TimeoutError):
+            await client.flush(timeout=5)
+        await client.close()

@@ -1,0 +1,104 @@
+"""Who may say and hear what: the NATS permissions of every service, from the topology's tables.
+
+A service publishes the facts and commands it is known for, pulls from and acknowledges to its
+own durable consumers, writes the buckets it owns and reads those it was given, and hears
+nothing but its own inbox. Streams are created, changed and purged by their owner only.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from imagesystem.topology import (
+    BUCKETS,
+    CONSUMERS,
+    KEY_VALUES,
+    SERVICES,
+    STREAMS,
+    Service,
+)
+
+__all__ = ["SAYS", "USERS", "Permissions", "inbox_prefix"]
+
+#: Facts and commands, by who may say them. Everybody may say that a stage of theirs failed.
+SAYS: dict[Service, tuple[str, ...]] = {
+    "registry": ("images.v1.*.uploaded", "images.v1.*.deleted"),
+    "image": (),
+    "inference": (
+        "images.v1.*.planned",
+        "images.v1.*.inferred.*",
+        "images.v1.*.failed.*",
+        "commands.v1.infer.*.*",
+    ),
+    "metadata": ("images.v1.*.annotated", "commands.v1.infer.*.*"),
+    "augmentation": (
+        "images.v1.*.augmented.*",
+        "images.v1.*.failed.augmentation",
+        "commands.v1.augment.*.*",
+        "commands.v1.resolve.*",
+    ),
+}
+
+
+class Permissions(msgspec.Struct, frozen=True, kw_only=True):
+    """Subjects (with wildcards) that a user may publish and subscribe to."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+def inbox_prefix(service: str) -> str:
+    """Return the first token of the inboxes of `service`: answers to others are not its own."""
+    return f"_INBOX_{service}"
+
+
+def _stream(name: str, *, owned: bool) -> list[str]:
+    subjects = [
+        f"$JS.API.STREAM.INFO.{name}",
+        f"$JS.API.DIRECT.GET.{name}",
+        f"$JS.API.DIRECT.GET.{name}.>",
+    ]
+    if owned:
+        subjects += [f"$JS.API.STREAM.{verb}.{name}" for verb in ("CREATE", "UPDATE", "PURGE")]
+    return subjects
+
+
+def _publish(service: Service) -> list[str]:
+    subjects = ["$JS.API.INFO", *SAYS[service]]
+    for stream in STREAMS:
+        subjects += _stream(stream.name, owned=stream.owner == service)
+    for bucket in BUCKETS:
+        owned = bucket.owner == service
+        if owned or service in bucket.readers:
+            subjects += _stream(f"OBJ_{bucket.name}", owned=owned)
+        if owned:
+            subjects += [
+                f"$O.{bucket.name}.>",
+                f"$JS.API.CONSUMER.CREATE.OBJ_{bucket.name}.>",
+                f"$JS.API.CONSUMER.DELETE.OBJ_{bucket.name}.*",
+            ]
+    for key_value in KEY_VALUES:
+        owned = key_value.owner == service
+        if owned or service in key_value.writers:
+            subjects += _stream(f"KV_{key_value.name}", owned=owned)
+            subjects.append(f"$KV.{key_value.name}.{service}.>")
+    for consumer in CONSUMERS.values():
+        if consumer.service == service:
+            name = f"{consumer.stream}.{consumer.name}"
+            subjects += [
+                f"dead.v1.{consumer.name}.*",
+                f"$JS.API.CONSUMER.DURABLE.CREATE.{name}",
+                f"$JS.API.CONSUMER.INFO.{name}",
+                f"$JS.API.CONSUMER.MSG.NEXT.{name}",
+                f"$JS.ACK.{name}.>",
+            ]
+    return subjects
+
+
+#: The permissions of every service's NATS user.
+USERS: dict[Service, Permissions] = {
+    service: Permissions(
+        publish=tuple(_publish(service)), subscribe=(f"{inbox_prefix(service)}.>",)
+    )
+    for service in SERVICES
+}
