@@ -8,10 +8,12 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = ["CHUNK_BYTES", "Bucket", "ObjectInfo"]
+__all__ = ["CHUNK_BYTES", "NAME_BYTES", "Bucket", "ObjectInfo", "check_name", "clamp"]
 
 #: Bytes per chunk: what NATS's own clients use.
 CHUNK_BYTES = 128 * 1024
+#: The longest name, in bytes of UTF-8: in base64 it is part of a NATS subject.
+NAME_BYTES = 1024
 
 
 class ObjectInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +21,8 @@ class ObjectInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     `nuid` names its chunks, `sequence` is the stream sequence of this description (it changes
     when the object is written again), `digest` is the SHA-256 of the bytes in hex, `metadata`
-    what the writer wanted kept with it.
+    what the writer wanted kept with it. `uniform`: every chunk but the last is known to be
+    `chunk_bytes` long (other clients may write shorter ones).
     """
 
     bucket: str
@@ -32,7 +35,22 @@ class ObjectInfo(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     deleted: bool = False
     chunk_bytes: int = CHUNK_BYTES
+    uniform: bool = True
     metadata: dict[str, str] = {}
+
+
+def check_name(name: str) -> None:
+    """Raise `ValueError` unless `name` can be the name of an object."""
+    if not 0 < len(name.encode()) <= NAME_BYTES:
+        raise ValueError(f"an object's name has 1 to {NAME_BYTES} bytes: {name[:64]!r}")
+
+
+def clamp(info: ObjectInfo, start: int, stop: int | None) -> tuple[int, int]:
+    """Return the range of bytes `start` to `stop` within the object; `start` ≥ 0."""
+    if start < 0 or (stop is not None and stop < 0):
+        raise ValueError(f"a range of bytes is not counted from the end: {start} to {stop}")
+    stop = info.size if stop is None else min(stop, info.size)
+    return min(start, stop), stop
 
 
 class Bucket(Protocol):
