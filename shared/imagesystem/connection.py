@@ -41,13 +41,21 @@ class NatsPlatform:
 async def connect(url: str, service: str) -> Client:
     """Connect as `service`, and stay: reconnects for ever, logs what happens."""
 
+    last_error = ""
+
     async def on_error(error: Exception) -> None:
-        log.warning("nats_error", error=f"{type(error).__name__}: {error}")
+        # While the server is away the same error comes several times a second.
+        nonlocal last_error
+        text = f"{type(error).__name__}: {error}"
+        (log.debug if text == last_error else log.warning)("nats_error", error=text)
+        last_error = text
 
     async def on_disconnect() -> None:
         log.warning("nats_disconnected")
 
     async def on_reconnect() -> None:
+        nonlocal last_error
+        last_error = ""
         log.info("nats_reconnected")
 
     return await nats.connect(

@@ -60,9 +60,7 @@ class JetStreamConsumption:
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
-        self._puller = Puller(
-            client, consumer, on_message=self._begin, on_news=self._news.set
-        )
+        self._puller = Puller(client, consumer, on_message=self._begin, on_news=self._news.set)
         self._outages: dict[str, int] = {}
         self._broken: str | None = "starting"
         self._loops: list[asyncio.Task[None]] = []

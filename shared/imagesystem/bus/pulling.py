@@ -53,6 +53,7 @@ class Puller:
         self._count = 0
         self._heard = time.monotonic()
         self._gone: str | None = None
+        self._reconnects = client.stats["reconnects"]
 
     async def start(self) -> None:
         """Subscribe to the inbox that messages will come to."""
@@ -72,6 +73,8 @@ class Puller:
     @property
     def gone(self) -> str | None:
         """Why nothing will come any more: the consumer is gone, or the server is silent."""
+        if self._client.stats["reconnects"] != self._reconnects:
+            return "reconnected"  # the server knows nothing of requests made before
         silence = time.monotonic() - self._heard
         if self._gone is None and self._requested and silence > 2 * HEARTBEAT_S + 1:
             return f"no heartbeat for {silence:.0f} s"
@@ -81,6 +84,7 @@ class Puller:
         """Forget what was asked for: the server does not know of it any more."""
         self._requested.clear()
         self._gone = None
+        self._reconnects = self._client.stats["reconnects"]
 
     async def pull(self, room: int) -> None:
         """Ask for up to `room` messages, less what was asked for already."""
