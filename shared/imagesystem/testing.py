@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -23,7 +24,22 @@ async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     """
     import httpx  # noqa: PLC0415  a dependency of tests alone
 
-    async with app.lifespan():
-        transport = httpx.ASGITransport(app=cast("Any", app), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
-            yield http
+    started, finished = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        # In a task of its own: a fixture's teardown runs in another task than its setup, and
+        # the lifespan's cancel scope must be left in the task that entered it.
+        async with app.lifespan():
+            started.set()
+            await finished.wait()
+
+    life = asyncio.create_task(live())
+    await asyncio.wait({life, asyncio.create_task(started.wait())}, return_when="FIRST_COMPLETED")
+    try:
+        if not life.done():
+            transport = httpx.ASGITransport(app=cast("Any", app), raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+                yield http
+    finally:
+        finished.set()
+        await life

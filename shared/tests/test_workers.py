@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+
+import pytest
+from imagesystem.errors import Rejected, Transient
+from imagesystem.workers import WorkerDied, WorkerPool, usable_cores
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def die(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang(_: int) -> None:
+    time.sleep(600)
+
+
+def refuse(code: str) -> None:
+    raise Rejected(422, code, "no", limit="MAX_PIXELS", allowed=1, actual=2)
+
+
+async def test_calls_run_in_other_processes() -> None:
+    async with WorkerPool(2) as pool:
+        pids = set(await asyncio.gather(*(pool.run(os.getpid) for _ in range(8))))
+        assert os.getpid() not in pids
+        assert pids <= set(pool.pids)
+        assert await asyncio.gather(*(pool.run(square, n) for n in range(20))) == [
+            n * n for n in range(20)
+        ]
+
+
+async def test_a_death_is_the_guilty_calls_alone() -> None:
+    async with WorkerPool(2) as pool:
+        results = await asyncio.gather(
+            *(pool.run(square, n) for n in range(10)),
+            pool.run(die, 0),
+            *(pool.run(square, n) for n in range(10)),
+            return_exceptions=True,
+        )
+        guilty = [result for result in results if isinstance(result, BaseException)]
+        assert [type(error) for error in guilty] == [WorkerDied]
+        assert await pool.run(square, 3) == 9
+
+
+async def test_a_call_that_takes_too_long_is_ended_and_the_lane_works_again() -> None:
+    async with WorkerPool(1) as pool:
+        before = pool.pids
+        with pytest.raises(Transient) as caught:
+            await pool.run(hang, 0, deadline_s=0.2)
+        assert caught.value.code == "deadline_exceeded"
+        assert await pool.run(square, 4) == 16
+        assert pool.pids != before
+
+
+async def test_a_cancelled_call_frees_its_lane() -> None:
+    async with WorkerPool(1) as pool:
+        call = asyncio.create_task(pool.run(hang, 0))
+        await asyncio.sleep(0.1)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert await pool.run(square, 5) == 25
+
+
+async def test_errors_come_back_as_they_were_raised() -> None:
+    async with WorkerPool(1) as pool:
+        with pytest.raises(Rejected) as caught:
+            await pool.run(refuse, "too_many_pixels")
+        assert (caught.value.code, caught.value.allowed) == ("too_many_pixels", 1)
+
+
+async def test_nothing_runs_after_the_pool_is_closed() -> None:
+    async with WorkerPool(2) as pool:
+        pids = pool.pids
+    for pid in pids:
+        for _ in range(200):
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                break
+            await asyncio.sleep(0.02)
+        else:
+            pytest.fail(f"worker {pid} still runs")
+
+
+def test_there_is_at_least_one_core() -> None:
+    assert usable_cores() >= 1
