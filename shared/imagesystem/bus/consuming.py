@@ -17,7 +17,7 @@ from imagesystem.bus import provisioning
 from imagesystem.bus.messages import Delivery
 from imagesystem.bus.port import GaveUp, Handler
 from imagesystem.bus.pulling import Puller
-from imagesystem.bus.verdicts import letter_for, retry_delay, verdict_on
+from imagesystem.bus.verdicts import final, letter_for, retry_delay, verdict_on
 from imagesystem.errors import (
     ImageDeleted,
     ImageSystemError,
@@ -236,8 +236,7 @@ class JetStreamConsumption:
     async def _say_gave_up(self, delivery: Delivery, verdict: Transient | Permanent) -> None:
         if self._gave_up is None or verdict.code in ("unknown_subject", "undecodable_event"):
             return
-        final = verdict if isinstance(verdict, Permanent) else _final(verdict)
-        await self._gave_up(delivery.decoded(), final, delivery.attempts)
+        await self._gave_up(delivery.decoded(), final(verdict), delivery.attempts)
 
     async def _held(self, action: Callable[[], Awaitable[None]]) -> Transient | Permanent | None:
         """Do it, and again while a dependency is down: the message is held, fetching stops."""
@@ -263,9 +262,3 @@ class JetStreamConsumption:
             if stopping:
                 return verdict
             delay = min(delay * 2, OUTAGE_MAX_S)
-
-
-def _final(verdict: Transient) -> Permanent:
-    final = Permanent(verdict.message, code=verdict.code)
-    final.__cause__ = verdict.__cause__ or verdict
-    return final

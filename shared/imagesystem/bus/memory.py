@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from imagesystem import ids
 from imagesystem.bus.messages import Delivery
 from imagesystem.bus.port import GaveUp, Handler, Received, Said
-from imagesystem.bus.verdicts import letter_for, verdict_on
+from imagesystem.bus.verdicts import final, letter_for, verdict_on
 from imagesystem.errors import ImageDeleted, Permanent, Transient, Unavailable, WrongSequence
 from imagesystem.events import Event, Fact, Failed, encode, guard_of
 from imagesystem.topology import Consumer
@@ -150,29 +150,37 @@ class _MemoryConsumption:
                 self.queue.task_done()
 
     async def _deliver(self, received: Received[Event]) -> None:
-        for attempts in range(1, self.consumer.attempts + 2):
-            error: Exception
+        attempts = 1
+        verdict = await self._attempt(received, attempts)
+        while isinstance(verdict, Transient) and attempts < self.consumer.attempts:
+            attempts += 1
+            await asyncio.sleep(0)
+            verdict = await self._attempt(received, attempts)
+        if verdict is None or isinstance(verdict, ImageDeleted):
+            return
+        delivery = _as_delivery(received, attempts)
+        await self.bus.publish(letter_for(self.consumer, delivery, verdict))
+        if self.gave_up is not None:
+            with suppress(ImageDeleted):
+                await self.gave_up(received, final(verdict), attempts)
+
+    async def _attempt(
+        self, received: Received[Event], attempts: int
+    ) -> Transient | Permanent | None:
+        while True:
             try:
-                if attempts > self.consumer.attempts:
-                    raise Permanent("attempts exhausted", code="attempts_exhausted")
                 async with asyncio.timeout(self.consumer.deadline_s):
                     await self.handler(_as_delivery(received, attempts).decoded())
-            except Exception as caught:  # noqa: BLE001  every error is a verdict
-                error = caught
+            except Exception as error:  # noqa: BLE001  every error is a verdict
+                verdict = verdict_on(error)
             else:
-                return
-            verdict = verdict_on(error)
-            if isinstance(verdict, ImageDeleted):
-                return
-            if isinstance(verdict, Transient):
-                await asyncio.sleep(0)
-                continue
-            letter = letter_for(self.consumer, _as_delivery(received, attempts), verdict)
-            await self.bus.publish(letter)
-            if self.gave_up is not None:
-                with suppress(ImageDeleted):
-                    await self.gave_up(received, verdict, attempts)
-            return
+                self.healthy = None
+                return None
+            if not isinstance(verdict, Unavailable):
+                self.healthy = None
+                return verdict
+            self.healthy = f"waiting for {verdict.dependency}"
+            await asyncio.sleep(0.01)
 
 
 def _as_delivery(received: Received[Event], attempts: int) -> Delivery:

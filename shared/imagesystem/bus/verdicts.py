@@ -11,7 +11,7 @@ from imagesystem.errors import ImageSystemError, Permanent, Rejected, Transient
 from imagesystem.events import DeadLetter, image_of, letter_id
 from imagesystem.topology import Consumer
 
-__all__ = ["letter_for", "retry_delay", "verdict_on"]
+__all__ = ["final", "letter_for", "retry_delay", "verdict_on"]
 
 
 def verdict_on(error: Exception) -> Transient | Permanent:
@@ -32,6 +32,15 @@ def verdict_on(error: Exception) -> Transient | Permanent:
         verdict = Transient(f"{type(error).__name__}: {error}", code="unexpected_error")
     verdict.__cause__ = error
     return verdict
+
+
+def final(verdict: Transient | Permanent) -> Permanent:
+    """Return the verdict as it stands when nothing more will be tried."""
+    if isinstance(verdict, Permanent):
+        return verdict
+    last = Permanent(verdict.message, code=verdict.code)
+    last.__cause__ = verdict.__cause__ or verdict
+    return last
 
 
 def retry_delay(consumer: Consumer, attempts: int) -> float:
