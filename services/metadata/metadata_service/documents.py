@@ -1,0 +1,153 @@
+"""The document: everything known about one image, as MongoDB holds it.
+
+Each section is the latest fact of its kind, with the stream sequence it came with in `seq`
+(`{"uploaded": 12, "inferred.analysis": 15}`: the subject without its first three tokens). The
+fields under "derived" follow from the sections alone (`metadata_service.derivation`), so that a
+rebuild from the log makes the same document.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+from imagesystem.events import Exif
+
+__all__ = [
+    "Annotation",
+    "Document",
+    "Failure",
+    "Inference",
+    "Orientation",
+    "Plan",
+    "Status",
+    "Tombstone",
+    "Upload",
+    "Variant",
+]
+
+#: `pending`: a planned task has not answered; `ready`: all have; `partial`: some gave up;
+#: `failed`: none answered; `deleted`: the tombstone is all there is.
+Status: TypeAlias = Literal["pending", "ready", "partial", "failed", "deleted"]
+Orientation: TypeAlias = Literal["landscape", "portrait", "square"]
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """What the registry said; `width` and `height` are pixels as stored, before orientation."""
+
+    filename: str
+    media_type: str
+    size_bytes: int
+    width: int
+    height: int
+    frames: int
+    sha256: str
+    uploaded_at: datetime
+    owner: str
+    tags: list[str] = []
+    exif: Exif | None = None
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Which tasks will run."""
+
+    tasks: list[str]
+    planned_at: datetime
+
+
+class Inference(msgspec.Struct, frozen=True, kw_only=True):
+    """What a task answered; `result` is the task's struct as plain data."""
+
+    model: str
+    model_version: str
+    duration_ms: float
+    inferred_at: datetime
+    attempts: int = 1
+    result: Any = None
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """An augmented picture.
+
+    `receipt` and `labels` are JSON text: they must come out exactly as they went in, and BSON
+    has neither unsigned 64-bit seeds nor keys with a NUL.
+    """
+
+    task_id: str
+    object: str
+    media_type: str
+    width: int
+    height: int
+    augmented_at: datetime
+    receipt: str
+    labels: str | None = None
+
+
+class Annotation(msgspec.Struct, frozen=True, kw_only=True):
+    """What people set, the whole of it."""
+
+    annotated_at: datetime
+    tags: list[str] = []
+    caption: str | None = None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage that gave up and has not succeeded since."""
+
+    code: str
+    message: str
+    attempts: int
+    failed_at: datetime
+
+
+class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
+    """The image was deleted at stream sequence `seq`; kept so that late facts stay out."""
+
+    seq: int
+    reason: str
+    deleted_at: datetime
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """One image. Never changed in place: `metadata_service.folding.fold` makes the next one.
+
+    `version` counts the writes of this document (0: never written) and is what concurrent
+    writers compare. No field is left out when stored: queries rely on their presence.
+    """
+
+    image_id: str = msgspec.field(name="_id")
+    version: int = 0
+    seq: dict[str, int] = {}
+
+    uploaded: Upload | None = None
+    planned: Plan | None = None
+    inferred: dict[str, Inference] = {}
+    augmented: dict[str, Variant] = {}
+    annotated: Annotation | None = None
+    failed: dict[str, Failure] = {}
+    tombstone: Tombstone | None = None
+
+    # Derived.
+    status: Status = "pending"
+    ready_at: datetime | None = None
+    updated_at: datetime | None = None
+    owner: str | None = None
+    tags: list[str] = []
+    caption: str | None = None
+    width: int | None = None
+    height: int | None = None
+    orientation: Orientation | None = None
+    kind: str | None = None
+    colours: list[str] = []
+    variant_count: int = 0
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a picture to speak of: uploaded, and not deleted since."""
+        return self.uploaded is not None
+
+    @property
+    def deleted(self) -> bool:
+        """Whether it was deleted and not uploaded again."""
+        return self.tombstone is not None and self.uploaded is None

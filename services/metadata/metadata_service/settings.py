@@ -1,0 +1,63 @@
+"""What the environment may set."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from imagesystem.settings import ServiceSettings
+from msgspec import Meta
+
+__all__ = ["Settings"]
+
+
+class Settings(ServiceSettings, frozen=True, kw_only=True):
+    """The settings of the metadata service."""
+
+    mongodb_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^mongodb(\+srv)?://",
+            description="MongoDB with user and password: mongodb://user:pw@host:port/?authSource=…",
+        ),
+    ] = "mongodb://127.0.0.1:27017"
+    mongodb_database: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z0-9_-]{1,38}$", description="the database that holds the documents"),
+    ] = "image_system"
+    mongodb_driver: Annotated[
+        Literal["pymongo", "motor"],
+        Meta(description="PyMongo's asynchronous client, or Motor (needs the extra `motor`)"),
+    ] = "pymongo"
+    mongodb_select_timeout_s: Annotated[
+        float, Meta(gt=0, description="seconds to look for a MongoDB that answers")
+    ] = 2.0
+    mongodb_answer_timeout_s: Annotated[
+        float, Meta(gt=0, description="seconds to wait for one answer of MongoDB")
+    ] = 15.0
+    mongodb_pool: Annotated[
+        int, Meta(ge=1, le=1000, description="connections to MongoDB at most")
+    ] = 32
+    cursor_secret: Annotated[
+        str,
+        Meta(description="key that signs page cursors; empty: one derived from MONGODB_URL"),
+    ] = ""
+    list_default: Annotated[
+        int, Meta(ge=1, description="pictures on a page when the request does not say")
+    ] = 50
+    list_max: Annotated[int, Meta(ge=1, description="pictures on a page at most")] = 1000
+    wait_default_s: Annotated[
+        float, Meta(gt=0, description="seconds that `wait=ready` waits if not told")
+    ] = 10.0
+    wait_max_s: Annotated[
+        float, Meta(gt=0, description="seconds that `wait=ready` may wait at most")
+    ] = 60.0
+    apply_wait_s: Annotated[
+        float, Meta(gt=0, description="seconds an edit waits to be applied before it answers 202")
+    ] = 5.0
+    max_tags: Annotated[int, Meta(ge=1, le=500, description="tags of one picture")] = 100
+    max_tag_characters: Annotated[int, Meta(ge=1, le=500, description="characters of one tag")] = (
+        100
+    )
+    max_caption_characters: Annotated[
+        int, Meta(ge=1, le=20_000, description="characters of a caption")
+    ] = 10_000

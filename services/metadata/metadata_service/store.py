@@ -1,0 +1,64 @@
+"""The port to wherever documents are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeAlias
+
+from imagesystem.errors import Permanent, Transient
+
+from metadata_service.documents import Document
+from metadata_service.queries import Page, Query
+from metadata_service.settings import Settings
+
+__all__ = ["Conflict", "OpenStore", "Store", "Unstorable"]
+
+
+class Conflict(Transient):
+    """Somebody else wrote one of the documents since it was read."""
+
+    code = "write_conflict"
+
+
+class Unstorable(Permanent):
+    """The database can never hold this document (too large, or a value it has no type for)."""
+
+    code = "unstorable"
+
+
+class Store(Protocol):
+    """Documents by image id. Every call raises `Unavailable("mongodb")` when it is down."""
+
+    async def prepare(self) -> None:
+        """Bring the indexes to what `metadata_service.indexes` declares; idempotent."""
+        ...
+
+    async def ping(self) -> None:
+        """Return if the database answers."""
+        ...
+
+    async def get(self, image_id: str) -> Document | None:
+        """Return the document of one image, if there is one."""
+        ...
+
+    async def read(self, image_ids: Iterable[str]) -> dict[str, Document]:
+        """Return those of the documents that exist, by image id."""
+        ...
+
+    async def write(self, documents: Sequence[Document]) -> None:
+        """Write documents over what was read; when it returns, they survive a crash.
+
+        Each document's `version` is that of the document it replaces (0: there was none), and
+        is stored one higher. Raises `Conflict` if another writer was faster on any of them (the
+        others may be written), `Unstorable` if one can never be written.
+        """
+        ...
+
+    async def page(self, query: Query) -> Page:
+        """Return one page of the pictures that exist (neither deleted nor half known)."""
+        ...
+
+
+#: Opens a store in the running loop (its client is bound to it) and closes it.
+OpenStore: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Store]]
