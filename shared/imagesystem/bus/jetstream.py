@@ -70,8 +70,9 @@ class JetStreamBus:
     async def _publish(self, subject: str, body: bytes, headers: dict[str, str]) -> int:
         """Publish until confirmed: the same `Nats-Msg-Id` each time, so that it counts once."""
         deadline = asyncio.get_running_loop().time() + PUBLISH_DEADLINE_S
-        delay = 0.1
+        delay, tries = 0.1, 0
         while True:
+            tries += 1
             try:
                 answer = await api.request(
                     self._client, subject, body, headers=headers, timeout_s=PUBLISH_TRY_S
@@ -80,6 +81,15 @@ class JetStreamBus:
                 if "error" in decoded:
                     raise api.refusal(decoded["error"])
                 return int(decoded["seq"])
+            except api.JetStreamError as error:
+                # The server looks at the expected sequence before it looks for duplicates: a
+                # publish whose confirmation was lost is refused because of itself.
+                if tries > 1 and error.error_code == WRONG_LAST_SEQUENCE:
+                    held = await api.direct_get(self._client, _stream_of(subject), subject)
+                    ours = headers["Nats-Msg-Id"]
+                    if held is not None and (held.headers or {}).get("Nats-Msg-Id") == ours:
+                        return stored(held).sequence
+                raise
             except (Unavailable, Transient) as error:
                 retryable = isinstance(error, Unavailable) or error.code == "too_many_requests"
                 if not retryable or asyncio.get_running_loop().time() + delay > deadline:
