@@ -1,0 +1,109 @@
+"""The wiring of the image service: what it owns, hears and serves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from imagesystem import platform, web
+from imagesystem.health import Health
+from imagesystem.metrics import Metrics
+from imagesystem.platform import Connect, Platform
+from imagesystem.topology import BUCKETS, CONSUMERS
+from imagesystem.workers import WorkerPool, usable_cores
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from image_service.cache import RenditionCache
+from image_service.darkroom import Darkroom
+from image_service.gallery import Gallery, cache_control
+from image_service.handlers import Handlers
+from image_service.measures import Measures
+from image_service.originals import Originals
+from image_service.renditions import Limits, prepare
+from image_service.routes import ROUTES
+from image_service.settings import Settings
+
+__all__ = ["create_app"]
+
+RENDITIONS_BYTES = next(bucket.max_bytes for bucket in BUCKETS if bucket.name == "renditions")
+
+
+def create_app(settings: Settings, connect: Connect = platform.connect) -> Litestar:
+    """Return the image service's app."""
+    health, metrics = Health("image"), Metrics()
+    measures = Measures(metrics)
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        workers = settings.workers or usable_cores()
+        async with (
+            connect(settings, health, metrics) as connected,
+            WorkerPool(workers, prepare) as pool,
+            _gallery(settings, connected, pool, measures, health) as gallery,
+        ):
+            app.state.gallery = gallery
+            yield
+
+    return web.create_app(
+        settings=settings,
+        health=health,
+        measures=metrics,
+        routes=ROUTES,
+        lifespan=lifespan,
+        dependencies={"gallery": Provide(_provide_gallery, sync_to_thread=False)},
+    )
+
+
+def _provide_gallery(state: State) -> Gallery:
+    gallery: Gallery = state.gallery
+    return gallery
+
+
+@asynccontextmanager
+async def _gallery(
+    settings: Settings,
+    connected: Platform,
+    pool: WorkerPool,
+    measures: Measures,
+    health: Health,
+) -> AsyncIterator[Gallery]:
+    """Put the parts together, run what runs beside the requests, end it in the right order."""
+    originals = Originals(connected.bus, connected.bucket("originals"))
+    cache = RenditionCache(
+        connected.bucket("renditions"), originals.exists, measures, RENDITIONS_BYTES
+    )
+    darkroom = Darkroom(
+        originals,
+        cache,
+        pool,
+        measures,
+        Limits(max_pixels=settings.max_pixels, max_output_pixels=settings.max_output_pixels),
+        max_waiting=settings.max_waiting,
+        deadline_s=settings.render_deadline_s,
+    )
+    handlers = Handlers(cache)
+    following = asyncio.create_task(cache.follow())
+    deleted = await connected.bus.consume(CONSUMERS["image-deleted"], handlers.image_deleted)
+    health.watch("rendition_index", lambda: cache.unhealthy)
+    health.watch("image-deleted", lambda: deleted.healthy)
+    health.watch(
+        "rendition_index_task",
+        lambda: "the task that follows the renditions has ended" if following.done() else None,
+        fatal=True,
+    )
+    try:
+        yield Gallery(
+            originals=originals,
+            darkroom=darkroom,
+            cache_control=cache_control(settings.cache_max_age_s),
+        )
+    finally:
+        health.stopping = True
+        await deleted.stop()
+        await darkroom.close()
+        await cache.settle()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
