@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 __all__ = ["rechunk", "slices", "whole"]
 
@@ -18,14 +18,17 @@ def slices(data: bytes, size: int) -> list[memoryview]:
     return [view[start : start + size] for start in range(0, len(data), size)]
 
 
-async def rechunk(source: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes | memoryview]:
+async def rechunk(
+    source: AsyncIterator[bytes], size: int
+) -> AsyncGenerator[bytes | memoryview, None]:
     """Yield what `source` yields in chunks of exactly `size` bytes, the last one shorter.
 
     Nothing is yielded for an empty source. At most one chunk and one piece are held.
     """
     held = bytearray()
     async for piece in source:
-        view = memoryview(piece)
+        # A buffer that its owner fills again would change what waits to be sent.
+        view = memoryview(piece if isinstance(piece, bytes) else bytes(piece))
         if held:
             missing = size - len(held)
             held += view[:missing]

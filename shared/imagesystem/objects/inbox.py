@@ -1,0 +1,143 @@
+"""Where the server's answers arrive: one subscription for many requests.
+
+The client's own request mux keeps one reply per request and its timeouts leave publishes
+unattended; a subscription per request costs two more commands on the wire. Here every request
+gets a token under one wildcard inbox, and whoever waits is called for each message of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from imagesystem.errors import Unavailable
+
+__all__ = ["PATIENCE_S", "Inbox", "Receive", "status_of"]
+
+#: Seconds of silence after which the server is taken for unavailable.
+PATIENCE_S = 5.0
+
+#: Called with the index that stood in the reply subject, and the message; must not raise.
+Receive = Callable[[int, Msg], None]
+
+
+def status_of(message: Msg) -> str:
+    """Return the status of a message that carries one and no body, else an empty string."""
+    if message.data or not message.headers:
+        return ""
+    return message.headers.get("Status", "")
+
+
+def _unavailable(error: BaseException | str) -> Unavailable:
+    text = error if isinstance(error, str) else str(error) or type(error).__name__
+    return Unavailable("nats", f"the object store does not answer: {text}")
+
+
+class Inbox:
+    """Requests on one connection; the subscription is made when first needed."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._prefix = ""
+        self._opened: asyncio.Future[None] | None = None
+        self._tokens = 0
+        self._waiting: dict[str, Receive] = {}
+
+    def check(self) -> None:
+        """Raise `Unavailable` while the connection is down."""
+        if not self.client.is_connected:
+            raise _unavailable("not connected")
+
+    async def _open(self) -> None:
+        if self._opened is None:
+            self._opened = asyncio.ensure_future(self._subscribe())
+        # Shielded: one caller's cancellation must not close the inbox for the others.
+        await asyncio.shield(self._opened)
+
+    async def _subscribe(self) -> None:
+        self._prefix = self.client.new_inbox() + "."
+        try:
+            # No limits: what may be under way is bounded by whoever asks, in bytes.
+            await self.client.subscribe(
+                self._prefix + ">",
+                cb=self._dispatch,
+                pending_msgs_limit=0,
+                pending_bytes_limit=0,
+            )
+        except nats.errors.Error as error:
+            self._opened = None
+            raise _unavailable(error) from error
+
+    async def _dispatch(self, message: Msg) -> None:
+        token, _, index = message.subject[len(self._prefix) :].partition(".")
+        receive = self._waiting.get(token)
+        if receive is not None:
+            receive(int(index), message)
+
+    @contextmanager
+    def expect(self, receive: Receive) -> Iterator[str]:
+        """Have `receive` called for the answers to requests made with this token."""
+        self._tokens += 1
+        token = str(self._tokens)
+        self._waiting[token] = receive
+        try:
+            yield token
+        finally:
+            del self._waiting[token]
+
+    async def send(
+        self,
+        subject: str,
+        payload: bytes | memoryview,
+        token: str,
+        index: int = 0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Publish with a reply subject of `token`; raises `Unavailable` when it cannot."""
+        if not self._prefix or self._opened is None or not self._opened.done():
+            await self._open()
+        task = asyncio.current_task()
+        cancelling = task.cancelling() if task else 0
+        limit = asyncio.timeout(PATIENCE_S)
+        try:
+            async with limit:
+                await self.client.publish(
+                    subject,
+                    payload,  # type: ignore[arg-type]  # it is only measured and copied
+                    reply=f"{self._prefix}{token}.{index}",
+                    headers=dict(headers) if headers else None,
+                )
+        except (nats.errors.Error, OSError) as error:  # TimeoutError is an OSError
+            raise _unavailable(error) from error
+        # Flushing a full buffer, the client swallows both our deadline and our cancellation.
+        if task and task.cancelling() > cancelling:
+            raise asyncio.CancelledError
+        if limit.expired():
+            raise _unavailable("nothing could be sent")
+
+    async def request(
+        self, subject: str, payload: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Msg:
+        """Return the first answer; raises `Unavailable` when there is none."""
+        self.check()
+        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+
+        def receive(_index: int, message: Msg) -> None:
+            if not answer.done():
+                answer.set_result(message)
+
+        with self.expect(receive) as token:
+            await self.send(subject, payload, token, headers=headers)
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    message = await answer
+            except TimeoutError as error:
+                raise _unavailable(f"no answer in {PATIENCE_S:g} s") from error
+        if status_of(message) == "503":
+            raise _unavailable("nobody serves it")
+        return message
