@@ -29,13 +29,18 @@ log = logs.get(__name__)
 class NatsPlatform:
     """The bus and the buckets of one connection; see `imagesystem.platform.Platform`."""
 
-    def __init__(self, client: Client, service: str, measures: Metrics) -> None:
-        self.client = client
+    def __init__(
+        self, client: Client, service: str, measures: Metrics, replicas: int = 1
+    ) -> None:
         self.bus = JetStreamBus(client, service, measures)
+        self._buckets = {
+            declared.name: jetstream.JetStreamBucket(client, declared.name, replicas=replicas)
+            for declared in BUCKETS
+        }
 
     def bucket(self, name: str) -> Bucket:
-        """Return the bucket of that name."""
-        return jetstream.JetStreamBucket(self.client, name)
+        """Return the bucket of that name; all who ask share its bounds on memory."""
+        return self._buckets[name]
 
 
 async def connect(url: str, service: str) -> Client:
@@ -120,7 +125,7 @@ async def open_platform(
         fatal=True,
     )
     try:
-        yield NatsPlatform(client, service, measures)
+        yield NatsPlatform(client, service, measures, settings.replicas)
     finally:
         health.stopping = True
         with suppress(nats.errors.Error, TimeoutError):
