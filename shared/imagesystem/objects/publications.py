@@ -30,6 +30,7 @@ BACKOFF_MAX_S = 1.0
 
 TOO_MANY_REQUESTS = 429
 WRONG_LAST_SEQUENCE = 10071
+STREAM_NOT_FOUND = 10059
 STORE_FAILED = 10077
 #: JetStream error codes that mean: no room (account, server, memory, disk).
 FULL = frozenset({10002, 10023, 10028, 10047})
@@ -43,7 +44,7 @@ def error_of(refusal: ApiError, subject: str) -> ImageSystemError:
     full = "maximum" in refusal.description or "no space" in refusal.description
     if refusal.err_code in FULL or (refusal.err_code == STORE_FAILED and full):
         return StoreFull(text)
-    if refusal.code >= 500:
+    if refusal.code >= 500 or refusal.err_code == STREAM_NOT_FOUND:
         return Unavailable("nats", text)
     return Permanent(text, code="store_refused")
 

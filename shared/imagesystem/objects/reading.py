@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 import msgspec
 
@@ -105,15 +106,18 @@ class Reader:
         if not whole and await self._uniform(info):
             first, end = start // info.chunk_bytes, -(-stop // info.chunk_bytes)
         position, digest = first * info.chunk_bytes, hashlib.sha256()
-        async for chunk in self._chunks(info, first, end):
-            piece = chunk[max(start - position, 0) : max(stop - position, 0)]
-            position += len(chunk)
-            if whole:
-                digest.update(chunk)
-                if position >= info.size and digest.hexdigest() != info.digest:
-                    raise missing(info, "is corrupt: its digest is another", "object_corrupt")
-            if piece:
-                yield piece
+        async with aclosing(self._chunks(info, first, end)) as chunks:
+            async for chunk in chunks:
+                piece = chunk[max(start - position, 0) : max(stop - position, 0)]
+                position += len(chunk)
+                if whole:
+                    digest.update(chunk)
+                    if position >= info.size and digest.hexdigest() != info.digest:
+                        raise missing(info, "is corrupt: its digest is another", "object_corrupt")
+                if piece:
+                    yield piece
+                if position >= stop:
+                    break
         if position < stop or (whole and position != info.size):
             raise missing(info, "is corrupt: its chunks have another size", "object_corrupt")
 
@@ -127,7 +131,7 @@ class Reader:
         last = await self._inbox.request(f"{self._layout.direct}.{self._layout.chunks(info.nuid)}")
         return len(last.data) == rest
 
-    async def _chunks(self, info: ObjectInfo, first: int, end: int) -> AsyncIterator[bytes]:
+    async def _chunks(self, info: ObjectInfo, first: int, end: int) -> AsyncGenerator[bytes, None]:
         """Yield chunks `first` to `end`, the next batch on its way while one is consumed."""
         count = max(1, STREAM_BYTES // info.chunk_bytes)
         index = first
@@ -144,7 +148,8 @@ class Reader:
                     yield chunk
                 if ahead is None:
                     return
-                batch = await ahead
+                batch, ahead = await ahead, None
             finally:
-                if ahead is not None and not ahead.done():
+                if ahead is not None:
                     ahead.cancel()
+                    await asyncio.gather(ahead, return_exceptions=True)
