@@ -11,7 +11,7 @@ import warnings
 import msgspec
 import PIL
 from imagesystem.errors import Rejected
-from PIL import ExifTags, Image
+from PIL import AvifImagePlugin, ExifTags, Image
 
 from image_service import colours, geometry
 from image_service.formats import FORMATS, Format
@@ -45,6 +45,8 @@ class Rendition(msgspec.Struct, frozen=True, kw_only=True):
 def prepare() -> None:
     """Load all codecs and have bombs raise: the initialiser of a worker process."""
     Image.init()
+    # There is a worker per core: threads within one would only take turns.
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 from imagesystem.events import Uploaded
 from imagesystem.ids import parse_image_id
 from litestar import HttpMethod, Request, route
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import FromPath, SkipValidation
 from litestar.response.base import ASGIResponse
 
 from image_service import parameters
@@ -35,9 +36,9 @@ AnyRequest = Request[Any, Any, Any]
     tags=["pictures"],
 )
 async def picture(
-    image_id: str,
+    image_id: FromPath[str],
     request: AnyRequest,
-    gallery: Annotated[Gallery, Dependency(skip_validation=True)],
+    gallery: NamedDependency[SkipValidation[Gallery]],
 ) -> ASGIResponse:
     """Return the original, byte for byte; with parameters, a rendition made from it."""
     image_id = parse_image_id(image_id)

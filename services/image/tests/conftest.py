@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from image_service.app import create_app
+from image_service.settings import Settings
+from imagesystem import ids
+from imagesystem.events import Deleted, Uploaded
+from imagesystem.memory import MemoryPlatform
+from imagesystem.testing import client
+from PIL import Image
+
+UPLOADED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+Upload = Callable[..., Awaitable[Uploaded]]
+
+
+@pytest.fixture(scope="session")
+async def platform() -> MemoryPlatform:
+    return MemoryPlatform()
+
+
+@pytest.fixture(scope="session")
+async def http(platform: MemoryPlatform) -> AsyncIterator[httpx.AsyncClient]:
+    """The service, with one worker process, on a platform in memory."""
+    settings = Settings(workers=1, max_pixels=10_000_000, max_output_pixels=1_000_000)
+    async with client(create_app(settings, platform.connect)) as http:
+        yield http
+
+
+def photo(width: int = 96, height: int = 64, form: str = "JPEG", colour: str = "red") -> bytes:
+    """A picture of one colour; each size and colour is another image."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, form)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def upload(platform: MemoryPlatform) -> Upload:
+    """Do what the registry does when a picture comes; without `data`, a red JPEG."""
+
+    async def upload(data: bytes | None = None, **changes) -> Uploaded:
+        data = photo() if data is None else data
+        hasher = ids.ImageIdHasher()
+        hasher.update(data)
+        fact = Uploaded(
+            **{
+                "image_id": hasher.image_id,
+                "filename": "red.jpg",
+                "media_type": "image/jpeg",
+                "size_bytes": len(data),
+                "width": 96,
+                "height": 64,
+                "frames": 1,
+                "sha256": hasher.sha256,
+                "uploaded_at": UPLOADED_AT,
+            }
+            | changes
+        )
+        await platform.bus.forget(f"images.v1.{fact.image_id}.deleted")
+        await platform.bucket("originals").put(fact.image_id, data)
+        await platform.bus.publish(fact)
+        return fact
+
+    return upload
+
+
+@pytest.fixture(scope="session")
+def delete(platform: MemoryPlatform) -> Callable[[str], Awaitable[None]]:
+    """Do what the registry does when a picture is deleted."""
+
+    async def delete(image_id: str) -> None:
+        tombstone = Deleted(image_id=image_id, reason="test", deleted_at=ids.now())
+        said = await platform.bus.publish(tombstone)
+        await platform.bus.forget(f"images.v1.{image_id}.>", below=said.sequence)
+        info = await platform.bucket("originals").info(image_id)
+        if info is not None:
+            await platform.bucket("originals").delete(info)
+
+    return delete
