@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -12,7 +11,6 @@ from imagesystem import ids
 from imagesystem.events import Deleted, Uploaded
 from imagesystem.memory import MemoryPlatform
 from imagesystem.testing import client
-from PIL import Image
 
 UPLOADED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -32,25 +30,17 @@ async def http(platform: MemoryPlatform) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-def photo(width: int = 96, height: int = 64, form: str = "JPEG", colour: str = "red") -> bytes:
-    """A picture of one colour; each size and colour is another image."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(buffer, form)
-    return buffer.getvalue()
-
-
 @pytest.fixture(scope="session")
-def upload(platform: MemoryPlatform) -> Upload:
-    """Do what the registry does when a picture comes; without `data`, a red JPEG."""
+def fact() -> Callable[..., Uploaded]:
+    """Return the fact about an original of these bytes."""
 
-    async def upload(data: bytes | None = None, **changes) -> Uploaded:
-        data = photo() if data is None else data
+    def fact(data: bytes, **changes) -> Uploaded:
         hasher = ids.ImageIdHasher()
         hasher.update(data)
-        fact = Uploaded(
+        return Uploaded(
             **{
                 "image_id": hasher.image_id,
-                "filename": "red.jpg",
+                "filename": "photo.jpg",
                 "media_type": "image/jpeg",
                 "size_bytes": len(data),
                 "width": 96,
@@ -61,10 +51,20 @@ def upload(platform: MemoryPlatform) -> Upload:
             }
             | changes
         )
-        await platform.bus.forget(f"images.v1.{fact.image_id}.deleted")
-        await platform.bucket("originals").put(fact.image_id, data)
-        await platform.bus.publish(fact)
-        return fact
+
+    return fact
+
+
+@pytest.fixture(scope="session")
+def upload(platform: MemoryPlatform, fact: Callable[..., Uploaded]) -> Upload:
+    """Do what the registry does when a picture comes."""
+
+    async def upload(data: bytes, **changes) -> Uploaded:
+        said = fact(data, **changes)
+        await platform.bus.forget(f"images.v1.{said.image_id}.deleted")
+        await platform.bucket("originals").put(said.image_id, data)
+        await platform.bus.publish(said)
+        return said
 
     return upload
 
