@@ -1,0 +1,180 @@
+"""Edits by people: a fact published over exactly the state it was made from.
+
+The log decides, not the read model: it is asked for the state that is edited, so that an edit
+made a moment ago (by any replica) is never lost, and an image uploaded a moment ago can be
+edited before MongoDB has heard of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from typing import TypeVar, cast
+
+import msgspec
+from imagesystem import ids
+from imagesystem.bus import Bus, Received
+from imagesystem.errors import Rejected, WrongSequence
+from imagesystem.events import Annotated, Deleted, Fact, Uploaded
+from msgspec import UNSET, UnsetType
+
+from metadata_service.documents import Document
+from metadata_service.etags import Precondition
+from metadata_service.folding import fold
+from metadata_service.settings import Settings
+
+__all__ = ["Edit", "Edited", "Edits", "image_deleted", "unknown_image"]
+
+F = TypeVar("F", bound=Fact)
+
+#: How often an edit without If-Match is put on top of somebody else's before giving up.
+ATTEMPTS = 10
+
+
+class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change: fields that are left out stay as they are, a null caption clears it."""
+
+    tags: list[str] | UnsetType = UNSET
+    caption: str | UnsetType | None = UNSET
+
+
+class Edited(msgspec.Struct, frozen=True, kw_only=True):
+    """The annotations after an edit, their sequence (0: never any) and the image as it then is.
+
+    `document` is made of the upload and the annotations alone: what can be said before the read
+    model has caught up.
+    """
+
+    sequence: int
+    document: Document
+
+
+class Edits:
+    """Publishes edits."""
+
+    def __init__(self, bus: Bus, settings: Settings) -> None:
+        self._bus = bus
+        self._settings = settings
+
+    async def edit(self, image_id: str, edit: Edit, precondition: Precondition) -> Edited:
+        """Publish the annotations as `edit` leaves them; nothing when that changes nothing.
+
+        Raises `Rejected`: 404 or 410 for an image that is not there, 412 when the
+        precondition does not hold, 400 for tags or a caption beyond the limits.
+        """
+        cleaned = self._cleaned(edit)
+        for _ in range(ATTEMPTS):
+            upload, held = await self._current(image_id)
+            sequence = held.sequence if held else 0
+            precondition.check(sequence)
+            after = _edited(upload.event, held.event if held else None, cleaned)
+            if after is None:
+                return _told(upload, held)
+            try:
+                said = await self._bus.publish(after, expected=sequence)
+            except WrongSequence:
+                continue
+            return _told(upload, _as_received(after, said.sequence))
+        raise WrongSequence(f"{image_id}: others edit it faster than this can be added")
+
+    async def _current(
+        self, image_id: str
+    ) -> tuple[Received[Uploaded], Received[Annotated] | None]:
+        upload, held, tombstone = await asyncio.gather(
+            self._latest(image_id, Uploaded),
+            self._latest(image_id, Annotated),
+            self._latest(image_id, Deleted),
+        )
+        if tombstone and (upload is None or upload.sequence < tombstone.sequence):
+            raise image_deleted(image_id)
+        if upload is None:
+            raise unknown_image(image_id)
+        return upload, held
+
+    async def _latest(self, image_id: str, kind: type[F]) -> Received[F] | None:
+        found = await self._bus.latest(f"images.v1.{image_id}.{kind.kind}")
+        return cast("Received[F] | None", found)  # one type per subject
+
+    def _cleaned(self, edit: Edit) -> Edit:
+        tags, caption = edit.tags, edit.caption
+        if tags is not UNSET:
+            tags = self._clean_tags(tags)
+        if isinstance(caption, str):
+            caption = self._clean_caption(caption)
+        return Edit(tags=tags, caption=caption)
+
+    def _clean_tags(self, tags: list[str]) -> list[str]:
+        """Return the tags composed (NFC), trimmed, each once, in the order given."""
+        cleaned = [unicodedata.normalize("NFC", tag).strip() for tag in tags]
+        for tag in cleaned:
+            if not tag or any(map(_is_control, tag)):
+                raise Rejected(
+                    400, "invalid_tag", f"{tag[:100]!r} is empty or has control characters"
+                )
+            _within("MAX_TAG_CHARACTERS", self._settings.max_tag_characters, len(tag))
+        _within("MAX_TAGS", self._settings.max_tags, len(tags))
+        return list(dict.fromkeys(cleaned))
+
+    def _clean_caption(self, caption: str) -> str | None:
+        cleaned = unicodedata.normalize("NFC", caption).strip()
+        if any(
+            unicodedata.category(letter) == "Cc" and letter not in "\n\r\t" for letter in caption
+        ):
+            raise Rejected(400, "invalid_caption", "the caption has control characters")
+        _within("MAX_CAPTION_CHARACTERS", self._settings.max_caption_characters, len(cleaned))
+        return cleaned or None
+
+
+def _is_control(letter: str) -> bool:
+    return unicodedata.category(letter) == "Cc"
+
+
+def _edited(upload: Uploaded, held: Annotated | None, edit: Edit) -> Annotated | None:
+    """Return the whole state of the annotations after the edit, None if it is what it was."""
+    tags = held.tags if held else upload.tags
+    caption = held.caption if held else None
+    after = (
+        tags if edit.tags is UNSET else edit.tags,
+        caption if edit.caption is UNSET else edit.caption,
+    )
+    if after == (tags, caption):
+        return None
+    return Annotated(
+        image_id=upload.image_id, tags=after[0], caption=after[1], annotated_at=ids.now()
+    )
+
+
+def _as_received(event: Annotated, sequence: int) -> Received[Annotated]:
+    return Received(
+        event=event, subject=event.subject, sequence=sequence, published_at=event.annotated_at
+    )
+
+
+def _told(upload: Received[Uploaded], held: Received[Annotated] | None) -> Edited:
+    document = fold(None, upload.event, upload.sequence)
+    if held is not None:
+        document = fold(document, held.event, held.sequence) or document
+    assert document is not None  # noqa: S101  the first fact always makes a document
+    return Edited(sequence=held.sequence if held else 0, document=document)
+
+
+def _within(limit: str, allowed: int, actual: int) -> None:
+    if actual > allowed:
+        raise Rejected(
+            400,
+            "limit_exceeded",
+            f"{limit} is {allowed}, this has {actual}",
+            limit=limit,
+            allowed=allowed,
+            actual=actual,
+        )
+
+
+def unknown_image(image_id: str) -> Rejected:
+    """Return the answer for an image that nobody uploaded."""
+    return Rejected(404, "unknown_image", f"there is no image {image_id}")
+
+
+def image_deleted(image_id: str) -> Rejected:
+    """Return the answer for an image that was deleted."""
+    return Rejected(410, "image_deleted", f"image {image_id} was deleted")

@@ -1,0 +1,83 @@
+"""What can be asked about pictures, and what people can change: the service without HTTP."""
+
+from __future__ import annotations
+
+from imagesystem.errors import Unavailable
+
+from metadata_service.documents import Document
+from metadata_service.edits import Edit, Edits, image_deleted, unknown_image
+from metadata_service.etags import Precondition
+from metadata_service.queries import Page, Query
+from metadata_service.store import Store
+from metadata_service.waiting import Waiters
+
+__all__ = ["Library"]
+
+
+class Library:
+    """The documents of all pictures."""
+
+    def __init__(self, store: Store, waiters: Waiters, edits: Edits, *, apply_wait_s: float):
+        self._store = store
+        self._waiters = waiters
+        self._edits = edits
+        self._apply_wait_s = apply_wait_s
+
+    async def picture(self, image_id: str) -> Document:
+        """Return what is known now; `Rejected` 404 or 410 when there is no picture."""
+        return _found(image_id, await self._store.get(image_id))
+
+    async def ready_picture(self, image_id: str, timeout_s: float) -> Document:
+        """Return what is known as soon as every planned task is settled, or after a while.
+
+        An image that is not known yet is waited for as well.
+        """
+        document = await self._waiters.until(image_id, _settled, timeout_s)
+        return _found(image_id, document)
+
+    async def page(self, query: Query) -> Page:
+        """Return one page of the pictures that a query finds."""
+        return await self._store.page(query)
+
+    async def edit(
+        self, image_id: str, edit: Edit, precondition: Precondition
+    ) -> tuple[Document, bool]:
+        """Change tags and caption; return the picture and whether the read model has it.
+
+        If it has not after a while (it may be behind, or the database down), the edit is
+        accepted all the same, and the picture is what the log says of upload and annotations.
+        """
+        edited = await self._edits.edit(image_id, edit, precondition)
+
+        def applied(document: Document | None) -> bool:
+            if document is None:
+                return False
+            return document.deleted or document.seq.get("annotated", 0) >= edited.sequence
+
+        try:
+            document = await self._waiters.until(image_id, applied, self._apply_wait_s)
+        except Unavailable:
+            return edited.document, False
+        if document is not None and document.deleted and not _outdated(document, edited.document):
+            raise image_deleted(image_id)
+        if document is None or not document.exists or not applied(document):
+            return edited.document, False
+        return document, True
+
+
+def _settled(document: Document | None) -> bool:
+    return document is not None and document.status != "pending"
+
+
+def _outdated(document: Document, newer: Document) -> bool:
+    """Say whether the read model's tombstone is older than the upload that the log has."""
+    tombstone = document.tombstone
+    return tombstone is not None and newer.seq["uploaded"] > tombstone.seq
+
+
+def _found(image_id: str, document: Document | None) -> Document:
+    if document is not None and document.deleted:
+        raise image_deleted(image_id)
+    if document is None or not document.exists:
+        raise unknown_image(image_id)
+    return document
