@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-__all__ = ["flattened", "resamplable", "to_srgb", "without_needless_alpha"]
+__all__ = ["flattened", "resamplable", "to_srgb", "with_hard_edges", "without_needless_alpha"]
 
 Values: TypeAlias = NDArray[Any]
 WHITE = (255, 255, 255)
@@ -126,3 +126,12 @@ def flattened(image: Image.Image) -> Image.Image:
     base = Image.new(mode, image.size, 255 if mode == "L" else WHITE)
     base.paste(image.convert(mode), mask=image.getchannel("A"))
     return base
+
+
+def with_hard_edges(image: Image.Image) -> Image.Image:
+    """Return the picture with every pixel wholly transparent or wholly opaque."""
+    if image.mode not in ("LA", "RGBA"):
+        return image
+    hard = image.copy()
+    hard.putalpha(image.getchannel("A").point([0] * 128 + [255] * 128))
+    return hard

@@ -76,7 +76,7 @@ def requested_range(
     """Return the bytes a GET asks for, first and past the last, or None for all of them.
 
     Raises `Rejected` 416: `malformed_range`, `multiple_ranges` (one range is served at a time)
-    or `unsatisfiable_range`. A unit other than bytes is ignored, as is a range whose
+    or `range_not_satisfiable`. A unit other than bytes is ignored, as is a range whose
     `If-Range` does not hold.
     """
     value = headers.get("range")
@@ -105,7 +105,7 @@ def requested_range(
         start, stop = first, size if last is None else min(last + 1, size)
         satisfiable = first < size
     if not satisfiable:
-        raise _unserved("unsatisfiable_range", f"there are {size} bytes", size)
+        raise _unserved("range_not_satisfiable", f"there are {size} bytes", size)
     return start, stop
 
 

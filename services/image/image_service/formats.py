@@ -16,9 +16,9 @@ __all__ = ["ALIASES", "DEFAULTS", "FORMATS", "NEGOTIATED", "Format"]
 class Format(msgspec.Struct, frozen=True, kw_only=True):
     """One format.
 
-    `pillow` is its name there; `modes` what it stores, best first for each kind of picture;
-    `quality` the default (None: lossless, it has none); `max_side` pixels; `options` returns
-    what the encoder is told for a quality.
+    `pillow` is its name there; `alpha`: it stores transparency (`one_bit`: a pixel has it
+    wholly or not); `quality` the default (None: lossless, it has none); `max_side` pixels;
+    `options` returns what the encoder is told for a quality.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     alpha: bool
     max_side: int
     quality: int | None = None
+    one_bit: bool = False
     options: Callable[[int], dict[str, Any]] = lambda _quality: {}
 
 
@@ -82,6 +83,7 @@ FORMATS: dict[str, Format] = {
             extension="gif",
             pillow="GIF",
             alpha=True,
+            one_bit=True,
             max_side=65_535,
         ),
         Format(

@@ -35,7 +35,7 @@ _PROBLEMS = {
     404: "unknown_image",
     410: "image_deleted",
     412: "precondition_failed",
-    416: "malformed_range, multiple_ranges, unsatisfiable_range",
+    416: "malformed_range, multiple_ranges, range_not_satisfiable",
     422: "corrupt_pixels, too_many_pixels, unprocessable_picture",
     503: "too_busy, deadline_exceeded, unavailable; with Retry-After",
 }

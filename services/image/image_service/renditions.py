@@ -70,6 +70,8 @@ def render(source: bytes, recipe: Recipe, limits: Limits) -> Rendition:
     picture = _padded(picture, plan.canvas, format_)
     if not format_.alpha:
         picture = colours.flattened(picture)
+    elif format_.one_bit:
+        picture = colours.with_hard_edges(picture)
     return Rendition(
         data=_encoded(picture, format_, recipe.quality or 0),
         width=picture.width,

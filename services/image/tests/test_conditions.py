@@ -99,9 +99,9 @@ def test_ranges(value, span):
         ("bytes=" + "9" * 5000 + "-", "malformed_range"),
         ("0-5", "malformed_range"),
         ("", "malformed_range"),
-        ("bytes=1000-", "unsatisfiable_range"),
-        ("bytes=5000-6000", "unsatisfiable_range"),
-        ("bytes=-0", "unsatisfiable_range"),
+        ("bytes=1000-", "range_not_satisfiable"),
+        ("bytes=5000-6000", "range_not_satisfiable"),
+        ("bytes=-0", "range_not_satisfiable"),
     ],
 )
 def test_ranges_that_are_not_served(value, code):

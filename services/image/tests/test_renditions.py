@@ -219,6 +219,8 @@ def test_a_gif_keeps_what_is_wholly_transparent():
     picture = rendered(saved(translucent()), width=32, format="gif").convert("RGBA")
     assert picture.getpixel((2, 2))[3] == 0
     assert alike(picture.getpixel((8, 28)), (255, 0, 0, 255))
+    # half transparent is one or the other
+    assert alike(picture.getpixel((28, 28)), (255, 0, 0, 255))
 
 
 def test_transparent_colours_do_not_bleed():
