@@ -35,7 +35,7 @@ from metadata_service.queries import Page, Position, Query
 from metadata_service.settings import Settings
 from metadata_service.store import Conflict, Unstorable
 
-__all__ = ["MongoStore", "open_store"]
+__all__ = ["MongoStore", "criteria", "open_store"]
 
 #: `AsyncCollection` or `AsyncIOMotorCollection`, which have no common type.
 Collection: TypeAlias = Any
@@ -135,7 +135,7 @@ class MongoStore:
     async def page(self, query: Query) -> Page:
         """See `Store.page`."""
         direction = -1 if query.sort.descending else 1
-        cursor = self._documents.find(_criteria(query), LEFT_OUT)
+        cursor = self._documents.find(criteria(query), LEFT_OUT)
         cursor = cursor.sort([(query.sort.field, direction), ("_id", direction)])
         with answering():
             found = await cursor.limit(query.limit + 1).to_list(query.limit + 1)
@@ -165,7 +165,8 @@ def _replacement(document: Document) -> ReplaceOne[Any]:
     )
 
 
-def _criteria(query: Query) -> dict[str, Any]:
+def criteria(query: Query) -> dict[str, Any]:
+    """Return the filter that finds the documents of a query."""
     sort, after = query.sort, query.after
     every: list[dict[str, Any]] = [
         {condition.field: OPERATORS[condition.operator](condition.value)}
