@@ -31,7 +31,11 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def restrict_pillow(limits: Limits) -> None:
-    """Let Pillow refuse in this process what is larger than allowed, instead of warning."""
+    """Let Pillow refuse in this process what is larger than allowed, instead of warning.
+
+    Loads its plugins as well, so that the first upload does not wait for them.
+    """
+    Image.init()
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 

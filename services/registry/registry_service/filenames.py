@@ -1,0 +1,44 @@
+"""Filenames that clients send: for people to read, never for a path, never for the type."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import PurePosixPath
+
+__all__ = ["MAX_BYTES", "NAMELESS", "clean", "decode"]
+
+#: Bytes of UTF-8: what every file system takes.
+MAX_BYTES = 255
+NAMELESS = "upload"
+_FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
+
+
+def decode(raw: bytes) -> str:
+    """Return the text of a header value: UTF-8, and Latin-1 for what is not (RFC 7578, 5.1)."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def clean(name: str) -> str:
+    """Return `name` without folders, control and invisible characters, at most 255 bytes.
+
+    A name that is too long loses the end of its stem and keeps its extension. Quotes and
+    semicolons are part of a name: whoever writes a header with it has to quote them.
+    """
+    name = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
+    name = _FOLDERS.sub("", name)
+    # category C: control, format (also what turns text around), surrogate, private, unassigned
+    name = "".join(c if unicodedata.category(c)[0] not in "CZ" else " " for c in name)
+    name = " ".join(name.split())
+    if not name.strip(". "):
+        return NAMELESS
+    if len(name.encode()) <= MAX_BYTES:
+        return name
+    suffix = PurePosixPath(name).suffix
+    if len(suffix.encode()) > MAX_BYTES // 4:
+        suffix = ""
+    stem = name[: len(name) - len(suffix)].encode()[: MAX_BYTES - len(suffix.encode())]
+    return stem.decode(errors="ignore").rstrip() + suffix
