@@ -1,1 +1,156 @@
-def main() -> None: ...
+"""`image-system`: the commands."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import nullcontext
+from importlib.metadata import version as version_of_package
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from imagesystem.permissions import USERS
+from imagesystem.topology import SERVICES
+from rich.live import Live
+
+from local_stack import background, binaries, demo, foreground, nats_config, reports
+from local_stack.errors import StackError
+from local_stack.foreground import LogFormat, Options
+
+__all__ = ["app", "main"]
+
+_MOST_REPLICAS = 32
+
+app = typer.Typer(
+    name="image-system",
+    help="Run the whole system on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DataDir = Annotated[
+    Path, typer.Option("--data-dir", help="Where everything is kept; tells one stack from another.")
+]
+DEFAULT_DATA_DIR = Path(".image-system")
+
+
+def _scale(values: list[str]) -> dict[str, int]:
+    replicas: dict[str, int] = {}
+    for value in values:
+        service, _, count = value.partition("=")
+        if service not in SERVICES or not count.isdigit() or not 1 <= int(count) <= _MOST_REPLICAS:
+            raise typer.BadParameter(
+                f"{value!r}: give SERVICE=COUNT, a count from 1 to {_MOST_REPLICAS} of one of "
+                f"{', '.join(SERVICES)}"
+            )
+        replicas[service] = int(count)
+    return replicas
+
+
+@app.command()
+def up(
+    *,
+    with_demo: Annotated[
+        bool, typer.Option("--demo", help="Upload photographs and show what is found out.")
+    ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return when it is ready; `down` stops it.")
+    ] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="HTTP port, on loopback.")] = 8011,
+    nats_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="NATS port for subscribers, on loopback.")
+    ] = 4222,
+    scale: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SERVICE=COUNT", help="Run several processes of a service."),
+    ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="auto: colours on a terminal, else JSON.")
+    ] = "auto",
+) -> None:
+    """Start the system and serve until Ctrl-C."""
+    options = Options(
+        data_dir=data_dir,
+        port=port,
+        nats_port=nats_port,
+        scale=_scale(scale or []),
+        demo=with_demo,
+        log_format=log_format,
+    )
+    if detach:
+        _detach(options)
+    else:
+        asyncio.run(foreground.run(options))
+
+
+def _detach(options: Options) -> None:
+    arguments = ["--data-dir", str(options.data_dir), "--log-format", "json"]
+    arguments += ["--port", str(options.port), "--nats-port", str(options.nats_port)]
+    for service, count in options.scale.items():
+        arguments += ["--scale", f"{service}={count}"]
+    console = foreground.wide_console()
+    live = Live(console=console, transient=True) if console.is_terminal else None
+    with live or nullcontext():
+        running = background.up(
+            options.data_dir,
+            arguments,
+            lambda now: live.update(reports.parts_table(now.parts)) if live else None,
+        )
+    console.print(f"image-system is ready: {running.url} (`image-system down` stops it)")
+    if options.demo:
+        found = asyncio.run(demo.show_and_tell(running.url, demo.pictures()))
+        console.print(demo.render(running.url, found))
+
+
+@app.command()
+def status(
+    *,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show each part's health, version, port and pid; the exit status is 0 if all is ready."""
+    report = asyncio.run(reports.examine(data_dir.absolute()))
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+    else:
+        foreground.wide_console().print(reports.render(report))
+    if not report.ready:
+        raise typer.Exit(1)
+
+
+@app.command()
+def down(*, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Stop the stack that runs in the data folder; its data stays."""
+    there_was = background.down(data_dir.absolute())
+    typer.echo("stopped" if there_was else f"no stack is running in {data_dir}")
+
+
+@app.command()
+def version() -> None:
+    """Show the version of the system and of the servers it runs."""
+    typer.echo(f"image-system {version_of_package('image-system-local')}")
+    for name in binaries.BINARIES:
+        typer.echo(f"{name} {binaries.version_of(name, binaries.locate(name))}")
+
+
+@app.command("nats-config")
+def show_nats_config() -> None:
+    """Print the nats-server configuration that follows from the permissions table."""
+    typer.echo(nats_config.render({str(user): may for user, may in USERS.items()}), nl=False)
+
+
+def main() -> None:
+    """Run the command line; errors are one line on standard error and exit status 1."""
+    try:
+        app()
+    except StackError as error:
+        typer.echo(f"image-system: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

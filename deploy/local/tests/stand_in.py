@@ -1,0 +1,58 @@
+"""A service for tests of the stack: it has health, and echoes what reaches it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+SERVICE = sys.argv[1]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    dead = False
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        if path == f"/{SERVICE}/die":
+            Handler.dead = True
+        answer = {
+            "service": SERVICE,
+            "version": "0.0.1",
+            "checks": {},
+            "path": self.path,
+            "headers": dict(self.headers.items()),
+            "environ": {k: os.environ.get(k) for k in ("NATS_URL", "MONGODB_URL", "LOG_FORMAT")},
+            "pid": os.getpid(),
+            "padding": "x" * 4096,
+        }
+        if path == f"/{SERVICE}/health/live" and Handler.dead:
+            self.answer(503, answer | {"checks": {"nats": "closed for good"}})
+        else:
+            self.answer(200, answer)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", "0")))
+        self.answer(200, {"bytes": len(body)})
+
+    def answer(self, status: int, body: object) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        print(json.dumps({"service": SERVICE, "level": "info", "event": "request"}), flush=True)
+
+
+if __name__ == "__main__":
+    # a child, as services have workers: it must not outlive its service
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    print(f"{SERVICE} says something that is no JSON", flush=True)
+    address = (os.environ["HTTP_HOST"], int(os.environ["HTTP_PORT"]))
+    ThreadingHTTPServer(address, Handler).serve_forever()
