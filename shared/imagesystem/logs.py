@@ -19,6 +19,17 @@ def get(name: str) -> Any:
     return structlog.get_logger(name)
 
 
+def _ordered(service: str) -> Any:
+    """Put what a reader looks for first at the front; drop uvicorn's second, coloured message."""
+
+    def order(_logger: object, _method: str, event: Any) -> Any:
+        event.pop("color_message", None)
+        front = {key: event.pop(key) for key in ("timestamp", "level") if key in event}
+        return {**front, "service": service, "event": event.pop("event", ""), **event}
+
+    return order
+
+
 def _to_json(_logger: object, _method: str, event: Any) -> str:
     return _encode(event).decode(errors="replace")
 
@@ -36,7 +47,7 @@ def configure(
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        lambda _logger, _method, event: {"service": service, **event},
+        _ordered(service),
     ]
     render: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, _to_json]

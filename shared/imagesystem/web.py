@@ -15,7 +15,7 @@ from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import ScalarRenderPlugin, SwaggerRenderPlugin
-from litestar.types import ASGIApp, ControllerRouterHandler, Message, Receive, Scope, Send
+from litestar.types import ControllerRouterHandler, Message
 
 from imagesystem import ids, logs, metrics, problems, tracing
 from imagesystem.health import Health, Report
@@ -47,12 +47,11 @@ def create_app(
     """
     service = health.service
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
-    return Litestar(
+    app = _ObservedApp(
         route_handlers=[*routes, *_common_routes(service, health, measures)],
         lifespan=[lifespan],
         dependencies=dict(dependencies or {}),
         exception_handlers=problems.HANDLERS,
-        middleware=[_observe(measures, service)],
         request_max_body_size=max_body_bytes,
         cors_config=CORSConfig(allow_origins=origins) if origins else None,
         openapi_config=OpenAPIConfig(
@@ -64,6 +63,8 @@ def create_app(
         ),
         logging_config=None,
     )
+    app.observe(measures, service)
+    return app
 
 
 def _common_routes(
@@ -93,43 +94,44 @@ def _common_routes(
     return [live, ready, show_metrics]
 
 
-def _observe(measures: Metrics, service: str) -> Callable[[ASGIApp], ASGIApp]:
-    """Wrap the app: request id and trace bound, one log line and one measurement a request."""
+class _ObservedApp(Litestar):
+    """Every request, matched or not: ids and trace bound, one log line, one measurement.
 
-    def middleware(app: ASGIApp) -> ASGIApp:
-        async def observed(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != ScopeType.HTTP:
-                await app(scope, receive, send)
-                return
-            headers = dict(scope["headers"])
-            given = headers.get(b"x-request-id", b"").decode("latin-1")
-            request_id = given if _REQUEST_ID.fullmatch(given) else ids.new_id()
-            scope.setdefault("state", {})["request_id"] = request_id
-            status, started = 0, time.perf_counter()
+    Not a Litestar middleware, because those do not run for paths that no route matches.
+    """
 
-            async def sending(message: Message) -> None:
-                nonlocal status
-                if message["type"] == "http.response.start":
-                    status = message["status"]
-                    message["headers"] = [
-                        *message.get("headers", []),
-                        (b"x-request-id", request_id.encode()),
-                    ]
-                await send(message)
+    def observe(self, measures: Metrics, service: str) -> None:
+        """Say where measurements go."""
+        self._measures, self._service = measures, service
 
-            traceparent = headers.get(b"traceparent", b"").decode("latin-1")
-            structlog.contextvars.clear_contextvars()
-            with tracing.span(traceparent):
-                structlog.contextvars.bind_contextvars(request_id=request_id)
-                try:
-                    await app(scope, receive, sending)
-                finally:
-                    seconds = time.perf_counter() - started
-                    _record(measures, service, scope, status, seconds)
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await super().__call__(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if _REQUEST_ID.fullmatch(given) else ids.new_id()
+        scope.setdefault("state", {})["request_id"] = request_id
+        status, started = 0, time.perf_counter()
 
-        return observed
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", []),
+                    (b"x-request-id", request_id.encode()),
+                ]
+            await send(message)
 
-    return middleware
+        structlog.contextvars.clear_contextvars()
+        with tracing.span(headers.get(b"traceparent", b"").decode("latin-1")):
+            structlog.contextvars.bind_contextvars(request_id=request_id)
+            try:
+                await super().__call__(scope, receive, sending)
+            finally:
+                seconds = time.perf_counter() - started
+                _record(self._measures, self._service, scope, status, seconds)
 
 
 def _record(measures: Metrics, service: str, scope: Any, status: int, seconds: float) -> None:

@@ -112,6 +112,7 @@ async def test_what_the_framework_refuses_is_a_problem_too(
         method, path, content=content, headers={"content-type": "application/json"}
     )
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
 async def test_health_tells_what_is_missing(http: httpx.AsyncClient) -> None:
