@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from pathlib import PurePosixPath
 
@@ -11,7 +10,6 @@ __all__ = ["MAX_BYTES", "NAMELESS", "clean", "decode"]
 #: Bytes of UTF-8: what every file system takes.
 MAX_BYTES = 255
 NAMELESS = "upload"
-_FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
 
 
 def decode(raw: bytes) -> str:
@@ -29,7 +27,7 @@ def clean(name: str) -> str:
     semicolons are part of a name: whoever writes a header with it has to quote them.
     """
     name = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
-    name = _FOLDERS.sub("", name)
+    name = name[max(name.rfind("/"), name.rfind("\\")) + 1 :]
     # category C: control, format (also what turns text around), surrogate, private, unassigned
     name = "".join(c if unicodedata.category(c)[0] not in "CZ" else " " for c in name)
     name = " ".join(name.split())

@@ -24,7 +24,11 @@ MAX_HEADERS = 16
 #: A header with a filename of 10 kB, percent-encoded, is still read.
 MAX_HEADER_BYTES = 64 * 1024
 MAX_BOUNDARY_BYTES = 70
-_PARAMETER = re.compile(rb';\s*([\w!#$%&\'*+\-.^`|~]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
+#: A quoted value that is never closed takes the rest: each byte is looked at once, whatever comes.
+_PARAMETER = re.compile(
+    rb';\s*([\w!#$%&\'*+\-.^`|~]++)\s*=\s*(?:"((?:[^"\\]|\\.|\\\Z)*+)(?:"|\Z)|([^;"][^;]*+|))',
+    re.DOTALL,
+)
 _EXTENDED = re.compile(rb"([\w\-]+)'[\w\-]*'(.*)", re.DOTALL)
 
 
@@ -138,7 +142,7 @@ def _parameters(header: bytes) -> dict[bytes, bytes]:
     for match in _PARAMETER.finditer(header):
         key = match[1].lower()
         if match[2] is None:
-            value = match[3].strip().strip(b'"')
+            value = match[3].strip()
         else:
             value = match[2].replace(b'\\"', b'"').replace(b"\\\\", b"\\").replace(b"%22", b'"')
         if key.endswith(b"*") and (extended := _EXTENDED.fullmatch(value)):

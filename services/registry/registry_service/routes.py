@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from imagesystem.errors import Rejected
 from imagesystem.ids import parse_image_id
 from litestar import Request, Response, delete, post, put
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter, SkipValidation
 
 from registry_service import batches
 from registry_service.deletions import Deletions
@@ -50,7 +51,9 @@ def _answer(accepted: Accepted) -> Response[ImageDocument]:
     responses=UPLOAD_ANSWERS,
 )
 async def upload(
-    request: AnyRequest, reception: Reception, uploads: Uploads
+    request: AnyRequest,
+    reception: NamedDependency[SkipValidation[Reception]],
+    uploads: NamedDependency[SkipValidation[Uploads]],
 ) -> Response[ImageDocument]:
     """Upload one picture as a form: validated, stored and announced (201; 200 if known)."""
     async with reception.form(request.receive, request.headers) as delivery:
@@ -67,11 +70,11 @@ async def upload(
 )
 async def upload_raw(
     request: AnyRequest,
-    reception: Reception,
-    uploads: Uploads,
-    filename: Annotated[str, Parameter(query="filename", description="its name")] = "",
+    reception: NamedDependency[SkipValidation[Reception]],
+    uploads: NamedDependency[SkipValidation[Uploads]],
+    filename: Annotated[str, QueryParameter(description="its name")] = "",
     tags: Annotated[
-        list[str] | None, Parameter(query="tags", description="comma-separated; may be repeated")
+        list[str] | None, QueryParameter(description="comma-separated; may be repeated")
     ] = None,
 ) -> Response[ImageDocument]:
     """Upload one picture as the whole body: validated, stored and announced (201; 200 if known)."""
@@ -94,7 +97,9 @@ async def upload_raw(
     responses={status: REFUSALS[status] for status in (400, 408, 413, 415, 503, 507)},
 )
 async def upload_batch(
-    request: AnyRequest, reception: Reception, uploads: Uploads
+    request: AnyRequest,
+    reception: NamedDependency[SkipValidation[Reception]],
+    uploads: NamedDependency[SkipValidation[Uploads]],
 ) -> Response[BatchDocument]:
     """Upload many pictures as a form: one result each, with the status it would have alone."""
     async with reception.batch(request.receive, request.headers) as delivery:
@@ -102,7 +107,9 @@ async def upload_batch(
 
 
 @delete("/registry/images/{image_id:str}", tags=["delete"], status_code=202)
-async def delete_image(image_id: str, deletions: Deletions) -> Response[DeletionDocument]:
+async def delete_image(
+    image_id: FromPath[str], deletions: NamedDependency[SkipValidation[Deletions]]
+) -> Response[DeletionDocument]:
     """Delete an image everywhere (202, also when it is deleted already; 404 if it never was)."""
     tombstone = await deletions.delete(parse_image_id(image_id))
     return Response(DeletionDocument.of(tombstone), status_code=202, headers=NO_STORE)
