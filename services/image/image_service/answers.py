@@ -121,19 +121,27 @@ class Streamed(ASGIResponse):
         self._pieces = pieces
 
     async def send_body(self, send: Send, receive: Receive) -> None:
-        """Send the pieces."""
-        gone = asyncio.create_task(_disconnected(receive))
+        """Send the pieces, the last one not before the source has ended well.
+
+        (A source verifies its digest at the end: an answer that is complete is right.)
+        """
+        held: bytes | None = None
+        gone: asyncio.Task[None] | None = None
         try:
             async with aclosing(cast("Any", self._pieces)):
                 async for piece in self._pieces:
-                    if gone.done():
-                        return
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    if held is not None:
+                        gone = gone or asyncio.create_task(_disconnected(receive))
+                        await send({"type": "http.response.body", "body": held, "more_body": True})
+                        if gone.done():
+                            return
+                    held = piece
+            await send({"type": "http.response.body", "body": held or b"", "more_body": False})
         except ImageSystemError as error:
             log.warning("answer_cut_short", code=error.code, error=error.message)
         finally:
-            gone.cancel()
+            if gone is not None:
+                gone.cancel()
 
 
 async def _disconnected(receive: Receive) -> None:

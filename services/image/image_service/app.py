@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from imagesystem import platform, web
 from imagesystem.health import Health
@@ -41,7 +42,7 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
         workers = settings.workers or usable_cores()
         async with (
             connect(settings, health, metrics) as connected,
-            WorkerPool(workers, prepare) as pool,
+            WorkerPool(workers, partial(prepare, settings.max_pixels)) as pool,
             _gallery(settings, connected, pool, measures, health) as gallery,
         ):
             app.state.gallery = gallery

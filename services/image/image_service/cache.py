@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from imagesystem import logs
-from imagesystem.errors import ImageSystemError, ObjectMissing, Transient
+from imagesystem.errors import ImageSystemError, ObjectMissing, Transient, Unavailable
 from imagesystem.objects import Bucket, ObjectInfo
 
 from image_service.measures import Measures
@@ -90,14 +90,14 @@ class RenditionCache:
         self._measures = measures
         self._max_bytes = max_bytes
         self._index = CacheIndex(max_bytes)
-        self._following = asyncio.Event()
+        self._following = False
         self._writes: set[asyncio.Task[None]] = set()
         self._writing_bytes = 0
 
     @property
     def unhealthy(self) -> str | None:
         """None while the index follows the bucket, else one line."""
-        return None if self._following.is_set() else "the index of cached renditions is not there"
+        return None if self._following else "the index of cached renditions is not there"
 
     async def get(self, image_id: str, key: str) -> bytes | None:
         """Return the rendition, or None if it is not there whole or cannot be had now."""
@@ -140,9 +140,11 @@ class RenditionCache:
     async def drop(self, image_id: str) -> int:
         """Delete everything cached of an image; returns how many that were.
 
-        Waits for the index, which is not there before `follow` has seen the whole bucket.
+        Raises `Unavailable` before `follow` has seen the whole bucket: what there is of the
+        image is not known yet.
         """
-        await self._following.wait()
+        if self.unhealthy is not None:
+            raise Unavailable("renditions", self.unhealthy)
         dropped = 0
         for info in self._index.of(image_id):
             dropped += await self._bucket.delete(info)
@@ -157,7 +159,7 @@ class RenditionCache:
             except ImageSystemError as error:
                 log.warning("rendition_index_lost", error=error.message)
             finally:
-                self._following.clear()
+                self._following = False
             await asyncio.sleep(RETRY_S)
 
     async def _follow_once(self) -> None:
@@ -167,7 +169,7 @@ class RenditionCache:
                 index.learn(info)
                 continue
             self._index = index
-            self._following.set()
+            self._following = True
             log.info("rendition_index_ready", renditions=len(index))
 
     async def settle(self) -> None:

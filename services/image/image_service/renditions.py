@@ -6,11 +6,12 @@ Pure: bytes to bytes, no I/O. Runs in worker processes, since it meets untrusted
 from __future__ import annotations
 
 import io
+import re
 import warnings
 
 import msgspec
 import PIL
-from imagesystem.errors import Rejected
+from imagesystem.errors import Rejected, Transient
 from PIL import AvifImagePlugin, ExifTags, Image
 
 from image_service import colours, geometry
@@ -42,11 +43,14 @@ class Rendition(msgspec.Struct, frozen=True, kw_only=True):
     height: int
 
 
-def prepare() -> None:
+def prepare(max_pixels: int) -> None:
     """Load all codecs and have bombs raise: the initialiser of a worker process."""
+    Image.MAX_IMAGE_PIXELS = max_pixels
     Image.init()
     # There is a worker per core: threads within one would only take turns.
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    # What Pillow remarks about odd metadata would only fill the log; what it says of bombs counts.
+    warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
@@ -63,7 +67,7 @@ def render(source: bytes, recipe: Recipe, limits: Limits) -> Rendition:
     plan = geometry.plan(upright, recipe.width, recipe.height, recipe.fit)
     _check_output(plan.canvas, format_, limits)
     profile = image.info.get("icc_profile")
-    resampled = _resampled(image, plan, orientation)
+    resampled = _resampled(image, plan, orientation, limits)
     if orientation.transpose is not None:
         resampled = resampled.transpose(orientation.transpose)
     picture = colours.without_needless_alpha(colours.to_srgb(resampled, profile))
@@ -83,32 +87,32 @@ def _opened(source: bytes, limits: Limits) -> Image.Image:
     """Read the header, and refuse by it what is too large, before any pixel is decoded."""
     try:
         image = Image.open(io.BytesIO(source), formats=DECODED)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_many_pixels(str(error), limits, None) from error
     except Exception as error:  # decoders of untrusted bytes raise anything
-        raise _corrupt(error) from error
+        raise _undecodable(error, limits) from error
     pixels = image.width * image.height
     if pixels > limits.max_pixels:
-        raise _too_many_pixels(
-            f"{image.width} x {image.height} pixels are too many", limits, pixels
-        )
+        raise _too_many_pixels(pixels, limits)
     return image
 
 
-def _too_many_pixels(message: str, limits: Limits, pixels: int | None) -> Rejected:
+def _too_many_pixels(pixels: int, limits: Limits) -> Rejected:
     return Rejected(
         422,
         "too_many_pixels",
-        message,
+        f"the picture has {pixels} pixels, too many to decode",
         limit="MAX_PIXELS",
         allowed=limits.max_pixels,
         actual=pixels,
     )
 
 
-def _corrupt(error: Exception) -> Rejected:
+def _undecodable(error: Exception, limits: Limits) -> Rejected | Transient:
+    """Return what an error of a decoder means."""
     if isinstance(error, MemoryError):
-        raise error
+        return Transient("not enough memory to decode the picture", code="out_of_memory")
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+        pixels = re.search(r"(\d+) pixels", str(error))
+        return _too_many_pixels(int(pixels[1]) if pixels else 0, limits)
     return Rejected(422, "corrupt_pixels", f"the picture cannot be decoded: {error}"[:300])
 
 
@@ -146,7 +150,9 @@ def _check_output(canvas: Size, format_: Format, limits: Limits) -> None:
         )
 
 
-def _resampled(image: Image.Image, plan: Plan, orientation: Orientation) -> Image.Image:
+def _resampled(
+    image: Image.Image, plan: Plan, orientation: Orientation, limits: Limits
+) -> Image.Image:
     """Decode, and resample the plan's box to the plan's size, all as stored (not yet upright).
 
     A JPEG is decoded at the smallest of its own scales (1/2, 1/4, 1/8) that is not below what
@@ -167,7 +173,7 @@ def _resampled(image: Image.Image, plan: Plan, orientation: Orientation) -> Imag
         image.load()
         pixels = colours.resamplable(image)
     except Exception as error:  # decoders of untrusted bytes raise anything
-        raise _corrupt(error) from error
+        raise _undecodable(error, limits) from error
     if drafted is not None:
         # Exactly the chosen scale; the last column and row may stand for fewer pixels.
         scale = drafted[1][2] / stored_size[0]

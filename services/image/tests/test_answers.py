@@ -76,9 +76,24 @@ async def test_pieces_go_out_in_order_and_the_source_is_closed():
 
 
 async def test_a_source_that_fails_leaves_the_answer_unfinished():
-    source, client = Source(b"ab", ObjectMissing("gone")), Client()
+    source, client = Source(b"ab", b"cd", ObjectMissing("gone")), Client()
     await streamed(source, client)
     assert (client.body, client.complete, source.closed) == (b"ab", False, True)
+
+
+async def test_a_digest_that_is_wrong_at_the_end_leaves_the_answer_unfinished():
+    source, client = Source(b"abcdef", ObjectMissing("digest")), Client()
+    await streamed(source, client)
+    assert (client.body, client.complete) == (b"", False)
+
+
+async def test_one_piece_is_one_message():
+    client = Client()
+    await streamed(Source(b"abcdef"), client)
+    assert [message["type"] for message in client.sent] == [
+        "http.response.start",
+        "http.response.body",
+    ]
 
 
 async def test_a_client_that_leaves_ends_the_reading():

@@ -7,6 +7,7 @@ import pytest
 from image_service.cache import MAX_WRITES, CacheIndex, RenditionCache
 from image_service.measures import Measures
 from imagesystem import ids
+from imagesystem.errors import Unavailable
 from imagesystem.metrics import Metrics
 from imagesystem.objects import ObjectInfo
 from imagesystem.objects.memory import MemoryBucket
@@ -78,6 +79,8 @@ class World:
     async def following(self):
         task = asyncio.create_task(self.cache.follow())
         try:
+            while self.cache.unhealthy:
+                await asyncio.sleep(0)
             yield
         finally:
             task.cancel()
@@ -145,16 +148,13 @@ async def test_dropping_takes_all_of_one_image_and_nothing_else(world):
             await asyncio.sleep(0)
 
 
-async def test_dropping_waits_until_it_is_known_what_there_is(world):
-    world.cache.keep("a", "1", b"rendition")
-    await world.cache.settle()
-    assert world.cache.unhealthy is not None
-    dropping = asyncio.create_task(world.cache.drop("a"))
-    await asyncio.sleep(0)
-    assert not dropping.done()
+async def test_nothing_is_dropped_before_it_is_known_what_there_is(world):
+    with pytest.raises(Unavailable):
+        await world.cache.drop("a")
     async with world.following():
-        assert await dropping == 1
         assert world.cache.unhealthy is None
+        assert await world.cache.drop("a") == 0
+    assert world.cache.unhealthy is not None
 
 
 async def test_a_rendition_of_an_image_deleted_meanwhile_does_not_stay(world):
@@ -167,12 +167,16 @@ async def test_a_rendition_of_an_image_deleted_meanwhile_does_not_stay(world):
 
 async def test_after_an_outage_the_index_is_built_anew(world, monkeypatch):
     monkeypatch.setattr("image_service.cache.RETRY_S", 0)
+    world.cache.keep("a", "1", b"rendition")
+    await world.cache.settle()
     world.bucket.down = True
-    async with world.following():
-        for _ in range(3):
-            await asyncio.sleep(0)
-        assert world.cache.unhealthy is not None
-        world.bucket.down = False
-        world.cache.keep("a", "1", b"rendition")
-        await world.cache.settle()
-        assert await world.cache.drop("a") == 1
+    task = asyncio.create_task(world.cache.follow())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert world.cache.unhealthy is not None
+    world.bucket.down = False
+    while world.cache.unhealthy:
+        await asyncio.sleep(0)
+    assert await world.cache.drop("a") == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -364,6 +364,14 @@ def test_a_picture_of_one_pixel():
         assert picture.size == (1, 1)
 
 
+@pytest.mark.parametrize("size", [(16_383, 1), (1, 16_383), (3, 5000)])
+@pytest.mark.parametrize("name", FORMATS)
+def test_extreme_proportions(name, size):
+    data = saved(Image.new("RGB", size, RED))
+    assert rendered(data, format=name, quality=FORMATS[name].quality).size == size
+    assert min(rendered(data, width=7, height=7, format=name, quality=90).size) >= 1
+
+
 def test_quality_matters():
     source = saved(photograph(), "JPEG", quality=98)
     for name in ("jpeg", "webp", "avif"):
