@@ -69,9 +69,9 @@ class Ack(msgspec.Struct, frozen=True):
     error: ApiError | None = None
 
 
-class _Options(msgspec.Struct, omit_defaults=True):
-    max_chunk_size: int = CHUNK_BYTES
-    link: msgspec.Raw | None = None
+class _Options(msgspec.Struct):
+    max_chunk_size: int | None = CHUNK_BYTES
+    link: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class _Description(msgspec.Struct):
