@@ -48,10 +48,8 @@ def create_app(
                 Preparation(store).running() as preparation,
                 ReadModel(store, waiters.notify).running() as read_model,
             ):
-                handlers = Handlers(read_model, connected.bus)
-                facts = await connected.bus.consume(
-                    CONSUMERS[FACTS], handlers.fact, gave_up=handlers.gave_up
-                )
+                handlers = Handlers(read_model)
+                facts = await connected.bus.consume(CONSUMERS[FACTS], handlers.fact)
                 health.watch("mongodb", preparation.check)
                 health.watch(FACTS, lambda: facts.healthy)
                 try:

@@ -12,6 +12,11 @@ from metadata_service.settings import Settings
 __all__ = ["DRIVERS"]
 
 
+#: How often a server is looked at: one that hangs is known as down after about twice that, and
+#: calls then fail at once instead of each waiting for its own timeout.
+HEARTBEAT_MS = 2000
+
+
 def _options(settings: Settings) -> dict[str, Any]:
     return {
         "appname": "image-system-metadata",
@@ -19,6 +24,7 @@ def _options(settings: Settings) -> dict[str, Any]:
         "connectTimeoutMS": int(settings.mongodb_select_timeout_s * 1000),
         "socketTimeoutMS": int(settings.mongodb_answer_timeout_s * 1000),
         "waitQueueTimeoutMS": int(settings.mongodb_answer_timeout_s * 1000),
+        "heartbeatFrequencyMS": HEARTBEAT_MS,
         "maxPoolSize": settings.mongodb_pool,
     }
 

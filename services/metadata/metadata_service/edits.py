@@ -64,14 +64,15 @@ class Edits:
         """
         cleaned = self._cleaned(edit)
         for _ in range(ATTEMPTS):
-            upload, held = await self._current(image_id)
-            sequence = held.sequence if held else 0
-            precondition.check(sequence)
+            upload, last = await self._current(image_id)
+            # What is older than the upload is about a picture that was deleted since.
+            held = last if last and last.sequence > upload.sequence else None
+            precondition.check(held.sequence if held else 0)
             after = _edited(upload.event, held.event if held else None, cleaned)
             if after is None:
                 return _told(upload, held)
             try:
-                said = await self._bus.publish(after, expected=sequence)
+                said = await self._bus.publish(after, expected=last.sequence if last else 0)
             except WrongSequence:
                 continue
             return _told(upload, _as_received(after, said.sequence))

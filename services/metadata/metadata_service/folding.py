@@ -4,8 +4,8 @@ A document is what these rules make of the set of facts seen so far:
 
 - Per fact key (`uploaded`, `inferred.analysis`, …) the highest stream sequence wins.
 - Nothing at or below the tombstone's sequence counts.
-- Once a tombstone is known, nothing older than the newest upload counts either: a fact that
-  slipped in between the deletion and the next upload speaks of the picture that was deleted.
+- Nothing older than the newest upload counts: an image's life begins with its upload, which is
+  announced once. (What slipped in between a deletion and the next upload is about the past.)
 - A failure counts until the stage's own answer, or `resolved`, is newer.
 
 Each rule only ever drops what can never count again, so facts may come late, twice or in any
@@ -64,13 +64,15 @@ def fold(document: Document | None, fact: Fact, sequence: int) -> Document | Non
 
 def _floor(document: Document) -> int:
     """Return the sequence at or below which no further fact counts."""
-    if document.tombstone is None:
-        return 0
-    return max(document.tombstone.seq, document.seq.get("uploaded", 0))
+    return max(_buried(document), document.seq.get("uploaded", 0))
+
+
+def _buried(document: Document) -> int:
+    return document.tombstone.seq if document.tombstone else 0
 
 
 def _bury(document: Document, fact: Deleted, sequence: int) -> Document | None:
-    if document.tombstone and sequence <= document.tombstone.seq:
+    if sequence <= _buried(document):
         return None
     tombstone = Tombstone(seq=sequence, reason=fact.reason, deleted_at=_time(fact.deleted_at))
     return msgspec.structs.replace(document, tombstone=tombstone)
@@ -78,15 +80,11 @@ def _bury(document: Document, fact: Deleted, sequence: int) -> Document | None:
 
 def _prune(document: Document) -> Document:
     """Drop what no longer counts: everything at or below the floor, but the upload itself."""
-    floor = _floor(document)
-    if floor == 0:
-        return document
-    tombstone = document.tombstone
-    assert tombstone is not None  # noqa: S101  the floor is above 0 only with a tombstone
+    floor, buried = _floor(document), _buried(document)
     seq = {
         key: sequence
         for key, sequence in document.seq.items()
-        if sequence > floor or (key == "uploaded" and sequence > tombstone.seq)
+        if sequence > floor or (key == "uploaded" and sequence > buried)
     }
     if len(seq) == len(document.seq):
         return document

@@ -21,6 +21,8 @@ log = logs.get(__name__)
 
 #: Between attempts; each waits for the server selection timeout besides.
 PAUSE_S = 1.0
+#: An answer later than this is none, for `/health/ready`.
+CHECK_S = 2.5
 
 
 class Preparation:
@@ -45,9 +47,12 @@ class Preparation:
         if self._missing is not None:
             return self._missing
         try:
-            await self._store.ping()
+            async with asyncio.timeout(CHECK_S):
+                await self._store.ping()
         except Unavailable as error:
             return error.message
+        except TimeoutError:
+            return f"mongodb has not answered for {CHECK_S:g} s"
         return None
 
     async def _prepare(self) -> None:

@@ -33,7 +33,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     ] = 2.0
     mongodb_answer_timeout_s: Annotated[
         float, Meta(gt=0, description="seconds to wait for one answer of MongoDB")
-    ] = 15.0
+    ] = 5.0
     mongodb_pool: Annotated[
         int, Meta(ge=1, le=1000, description="connections to MongoDB at most")
     ] = 32

@@ -16,9 +16,9 @@ __all__ = ["ImageList", "ImageView", "Links", "VariantView", "encode", "image_vi
 class Links(msgspec.Struct, frozen=True, kw_only=True):
     """Where to find the image: paths at the ingress."""
 
-    metadata: str
-    original: str
+    image: str
     thumbnail: str
+    metadata: str
 
 
 class VariantView(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +43,7 @@ class ImageView(msgspec.Struct, frozen=True, kw_only=True):
     id, left out of lists (`variant_count` says how many).
     """
 
-    image_id: str
+    id: str
     owner: str
     status: Status
     filename: str
@@ -89,7 +89,7 @@ def image_view(document: Document, *, variants: bool = True) -> ImageView:
     assert upload is not None  # noqa: S101  callers answer 404 or 410 before
     edited, image_id = document.annotated, document.image_id
     return ImageView(
-        image_id=image_id,
+        id=image_id,
         owner=upload.owner,
         status=document.status,
         filename=upload.filename,
@@ -115,9 +115,9 @@ def image_view(document: Document, *, variants: bool = True) -> ImageView:
         variant_count=document.variant_count,
         variants=_variants(document.augmented) if variants else msgspec.UNSET,
         links=Links(
-            metadata=f"/metadata/images/{image_id}",
-            original=f"/image/images/{image_id}",
+            image=f"/image/images/{image_id}",
             thumbnail=f"/image/images/{image_id}?width=320",
+            metadata=f"/metadata/images/{image_id}",
         ),
     )
 

@@ -153,3 +153,16 @@ async def test_parameters_have_no_place_in_an_edit(stage: Stage):
     answer = await stage.http.patch(f"{PATH}?tags=x", json={})
     assert (answer.status_code, answer.json()["code"]) == (400, "unknown_parameter")
     assert (await stage.http.put(PATH, json={})).status_code == 405
+
+
+async def test_an_edit_that_raced_a_deletion_is_not_in_the_next_life(stage: Stage):
+    await stage.say(uploaded(tags=["old"]), deleted())
+    await stage.bus.publish(annotated(tags=("ghost",), caption="ghost"), expected=0)
+    await stage.bus.forget(f"images.v1.{IMAGE}.deleted")
+    await stage.bus.forget(f"images.v1.{IMAGE}.uploaded")
+    await stage.say(uploaded(tags=["new"]))
+    image = await stage.get(IMAGE)
+    assert (image.json()["tags"], image.json()["caption"]) == (["new"], None)
+    answer = await patch(stage, {"caption": "mine"}, **{"if-match": image.headers["etag"]})
+    assert answer.status_code == 200
+    assert (answer.json()["tags"], answer.json()["caption"]) == (["new"], "mine")

@@ -181,7 +181,7 @@ def remaining(facts: list[tuple[Fact, int]]) -> dict[str, int]:
     """What must count in the end, said without folding: the oracle."""
     tombstone = max((seq for fact, seq in facts if isinstance(fact, Deleted)), default=0)
     newest_upload = max((seq for fact, seq in facts if isinstance(fact, Uploaded)), default=0)
-    floor = max(tombstone, newest_upload) if tombstone else 0
+    floor = max(tombstone, newest_upload)
     latest: dict[str, tuple[int, Fact]] = {}
     for fact, seq in facts:
         if isinstance(fact, Deleted):

@@ -28,7 +28,7 @@ async def listed(stage: Stage, **params: Any) -> list[int]:
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body["count"] == len(body["items"])
-    return [int(item["image_id"][-12:], 16) for item in body["items"]]
+    return [int(item["id"][-12:], 16) for item in body["items"]]
 
 
 async def test_newest_first_with_what_is_known(stage: Stage):
@@ -56,7 +56,7 @@ async def test_pages_stay_the_same_while_pictures_come_and_go(open_stage: Open):
         while True:
             params = {"cursor": cursor} if cursor else {}
             body = (await stage.get("list", **params)).json()
-            seen += [int(item["image_id"][-12:], 16) for item in body["items"]]
+            seen += [int(item["id"][-12:], 16) for item in body["items"]]
             pages, cursor = pages + 1, body["next"]
             if cursor is None:
                 break
@@ -71,7 +71,7 @@ async def test_a_cursor_goes_on_with_the_same_filters(stage: Stage):
         owner = "ann" if number % 2 else "bob"
         await stage.say(uploaded(image_id(number), minutes=number, owner=owner))
     first = (await stage.get("list", owner="ann", limit=3)).json()
-    assert [int(item["image_id"][-2:], 16) for item in first["items"]] == [7, 5, 3]
+    assert [int(item["id"][-2:], 16) for item in first["items"]] == [7, 5, 3]
     assert await listed(stage, owner="ann", limit=3, cursor=first["next"]) == [1]
 
 
@@ -198,7 +198,7 @@ async def test_paging_visits_everything_once_in_order(stage: Stage):
         params: dict[str, Any] = {"limit": limit}
         while True:
             body = (await stage.get("list", **params)).json()
-            seen += [int(item["image_id"][-12:], 16) for item in body["items"]]
+            seen += [int(item["id"][-12:], 16) for item in body["items"]]
             if body["next"] is None:
                 break
             params["cursor"] = body["next"]
