@@ -44,7 +44,7 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
             originals, locks = connected.bucket("originals"), Locks()
             deletions = Deletions(connected.bus, originals, locks)
             app.state.deletions = deletions
-            app.state.reception = Reception(settings, measures)
+            app.state.reception = reception = Reception(settings, measures)
             app.state.uploads = Uploads(
                 bus=connected.bus,
                 originals=originals,
@@ -58,6 +58,7 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
                 CONSUMERS["registry-deleted"], Handlers(deletions).image_deleted
             )
             health.watch("registry-deleted", lambda: deleted.healthy)
+            health.watch("spool_dir", lambda: reception.unwritable)
             try:
                 yield
             finally:

@@ -37,6 +37,8 @@ def restrict_pillow(limits: Limits) -> None:
     """
     Image.init()
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
+    # what it remarks about odd metadata is neither an error nor anything to do about
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 

@@ -44,17 +44,24 @@ class Delivery(ExitStack):
 
 
 class Reception:
-    """Receives request bodies, `MAX_CONCURRENT_UPLOADS` at a time."""
+    """Receives request bodies: MAX_CONCURRENT_UPLOADS and MAX_CONCURRENT_BATCHES at a time."""
 
     def __init__(self, settings: Settings, measures: Measures) -> None:
         self._settings = settings
         self._measures = measures
         self._turns = asyncio.Semaphore(settings.max_concurrent_uploads)
+        # apart, because each may have MAX_BATCH_FILES files open
+        self._batch_turns = asyncio.Semaphore(settings.max_concurrent_batches)
         self._spools = Spools(
             memory_each=settings.spool_bytes,
             memory_all=settings.spool_memory_bytes,
             directory=settings.spool_dir,
         )
+
+    @property
+    def unwritable(self) -> str | None:
+        """None while pictures can be spooled to disk, else one line that says why not."""
+        return self._spools.unwritable
 
     @asynccontextmanager
     async def form(self, receive: Receive, headers: Mapping[str, str]) -> AsyncIterator[Delivery]:
@@ -65,7 +72,7 @@ class Reception:
         """
         size = self._settings.max_upload_bytes
         limit = BodyLimit(name="MAX_UPLOAD_BYTES", allowed=size, overhead=FORM_OVERHEAD)
-        async with self._receiving(headers, limit) as delivery:
+        async with self._receiving(headers, limit, self._turns) as delivery:
             body = bodies.read(receive, limit, self._settings.idle_timeout_s)
             with self._measures.stage_seconds.labels("receive").time():
                 await self._read_form(delivery, body, headers, one=True)
@@ -80,7 +87,7 @@ class Reception:
         """
         size = self._settings.max_batch_bytes
         limit = BodyLimit(name="MAX_BATCH_BYTES", allowed=size)
-        async with self._receiving(headers, limit) as delivery:
+        async with self._receiving(headers, limit, self._batch_turns) as delivery:
             body = bodies.read(receive, limit, self._settings.idle_timeout_s)
             await self._read_form(delivery, body, headers, one=False)
             yield delivery
@@ -92,7 +99,7 @@ class Reception:
         """Receive a body that is one picture; `texts` are its tags, comma-separated."""
         limit = BodyLimit(name="MAX_UPLOAD_BYTES", allowed=self._settings.max_upload_bytes)
         wanted = tags.parse(texts)
-        async with self._receiving(headers, limit) as delivery:
+        async with self._receiving(headers, limit, self._turns) as delivery:
             delivery.tags = wanted
             spool = self._open(delivery, filename).spool
             with self._measures.stage_seconds.labels("receive").time():
@@ -103,19 +110,19 @@ class Reception:
 
     @asynccontextmanager
     async def _receiving(
-        self, headers: Mapping[str, str], limit: BodyLimit
+        self, headers: Mapping[str, str], limit: BodyLimit, turns: asyncio.Semaphore
     ) -> AsyncIterator[Delivery]:
         bodies.check_headers(headers, limit)
         try:
             async with asyncio.timeout(self._settings.idle_timeout_s):
-                await self._turns.acquire()
+                await turns.acquire()
         except TimeoutError as error:
             raise Unavailable("registry", "too many uploads at once; try again") from error
         try:
             with Delivery() as delivery:
                 yield delivery
         finally:
-            self._turns.release()
+            turns.release()
 
     def _open(self, delivery: Delivery, filename: str | None) -> Arrival:
         spool = delivery.enter_context(self._spools.open(PUBLIC))

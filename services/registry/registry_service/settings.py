@@ -32,8 +32,11 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     ] = 1024 * MIB
     max_concurrent_uploads: Annotated[
         int,
-        Meta(ge=1, le=10_000, description="request bodies received at once; more wait for a turn"),
+        Meta(ge=1, le=10_000, description="single pictures received at once; more wait for a turn"),
     ] = 64
+    max_concurrent_batches: Annotated[
+        int, Meta(ge=1, le=1000, description="batches received at once; more wait for a turn")
+    ] = 4
     max_concurrent_validations: Annotated[
         int, Meta(ge=1, le=256, description="pictures whose structure is checked at once")
     ] = 4

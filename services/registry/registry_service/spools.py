@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -153,7 +154,14 @@ class Spools:
     def __init__(self, *, memory_each: int, memory_all: int, directory: str = "") -> None:
         self.memory_each = memory_each
         self.memory = MemoryBudget(memory_all)
-        self.directory = directory or None
+        self.directory = directory or tempfile.gettempdir()
+
+    @property
+    def unwritable(self) -> str | None:
+        """None while files can be made in the folder, else one line that says why not."""
+        if os.access(self.directory, os.W_OK | os.X_OK):
+            return None
+        return f"SPOOL_DIR={self.directory} is not a folder that can be written to"
 
     def open(self, owner: str) -> Spool:
         """Return an empty spool for a picture of `owner`."""

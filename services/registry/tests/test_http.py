@@ -344,6 +344,15 @@ async def test_a_store_that_is_away_or_full(
     assert (await http.put("/registry/upload", content=samples["png"])).status_code == 201
 
 
+async def test_a_spool_folder_that_is_gone_is_not_ready(platform: MemoryPlatform) -> None:
+    app = create_app(Settings(spool_dir="/nonexistent/folder"), platform.connect)
+    async with client(app) as http:
+        answer = await http.get("/registry/health/ready")
+        assert answer.status_code == 503
+        assert "SPOOL_DIR" in answer.json()["checks"]["spool_dir"]
+        assert (await http.get("/registry/health/live")).status_code == 200
+
+
 async def test_openapi_describes_bodies_and_refusals(http: httpx.AsyncClient) -> None:
     schema = (await http.get("/registry/schema/openapi.json")).json()
     form = schema["paths"]["/registry/upload"]["post"]

@@ -61,9 +61,10 @@ def check(source: Source, limits: Limits) -> Structure:
     primary = items.get(_primary(source, meta[b"pitm"]))
     if primary is None or not primary.extents:
         raise corrupt("no primary item")
-    properties = list(boxes_of_ipco(source, meta[b"iprp"]))
-    for item in items.values():
-        _check_sizes(source, item, properties, limits)
+    properties = list(_shared_properties(source, meta[b"iprp"]))
+    for box in properties:
+        if box.kind == b"ispe":
+            limits.check_size(*_size(source, box))
     width, height, orientation = _shape(source, primary, properties)
     frames = frames_of(source, top[b"moov"], limits) if b"moov" in top else 1
     return Structure(
@@ -76,7 +77,7 @@ def check(source: Source, limits: Limits) -> Structure:
     )
 
 
-def boxes_of_ipco(source: Source, iprp: Box) -> Iterator[Box]:
+def _shared_properties(source: Source, iprp: Box) -> Iterator[Box]:
     """Yield the properties that items share, in the order by which they are referred to."""
     ipco = child(source, iprp, b"ipco")
     return boxes(source, ipco.start, ipco.stop)
@@ -162,11 +163,9 @@ def _properties(item: Item, properties: list[Box]) -> Iterator[Box]:
             yield properties[index - 1]
 
 
-def _check_sizes(source: Source, item: Item, properties: list[Box], limits: Limits) -> None:
-    for box in _properties(item, properties):
-        if box.kind == b"ispe":
-            fields = Fields(source, box)
-            limits.check_size(fields.take(4), fields.take(4))
+def _size(source: Source, ispe: Box) -> tuple[int, int]:
+    fields = Fields(source, ispe)
+    return fields.take(4), fields.take(4)
 
 
 def _shape(source: Source, item: Item, properties: list[Box]) -> tuple[int, int, int]:
@@ -175,8 +174,7 @@ def _shape(source: Source, item: Item, properties: list[Box]) -> tuple[int, int,
     axis = -1
     for box in _properties(item, properties):
         if box.kind == b"ispe":
-            fields = Fields(source, box)
-            width, height = fields.take(4), fields.take(4)
+            width, height = _size(source, box)
         elif box.kind == b"irot":
             angle = source.number(box.start, 1) & 3
         elif box.kind == b"imir":

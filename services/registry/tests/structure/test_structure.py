@@ -7,6 +7,7 @@ import io
 import pytest
 from imagesystem.errors import Rejected
 from PIL import Image
+from registry_service.pictures import inspect
 from registry_service.structure import Limits, Source, Structure, check
 
 Samples = dict[str, bytes]
@@ -48,6 +49,18 @@ def test_what_follows_the_picture_is_ignored(samples: Samples) -> None:
     assert checked(motion_photo).width == 61
     for name in ("png", "gif", "webp", "tiff", "bmp"):
         assert checked(samples[name] + b"left over").width == 61
+
+
+def test_a_picture_with_others_behind_it_is_one_picture() -> None:
+    out = io.BytesIO()
+    image = Image.new("RGB", (40, 30), "teal")
+    image.save(out, "MPO", save_all=True, append_images=[image.resize((20, 15))])
+    data = out.getvalue()
+    first = data.index(b"\xff\xd9") + 2
+    for cut in (0, 1, 100, len(data) - first):
+        found = inspect(io.BytesIO(data[: len(data) - cut]), Limits())
+        assert (found.media_type, found.width, found.frames) == ("image/jpeg", 40, 1)
+    assert refusal(data[: first - 1]).code == "truncated_image"
 
 
 @pytest.mark.parametrize(
