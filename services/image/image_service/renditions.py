@@ -6,8 +6,10 @@ Pure: bytes to bytes, no I/O. Runs in worker processes, since it meets untrusted
 from __future__ import annotations
 
 import io
+import os
 import re
 import warnings
+from pathlib import Path
 
 import msgspec
 import PIL
@@ -49,7 +51,10 @@ def prepare(max_pixels: int) -> None:
     Image.init()
     # There is a worker per core: threads within one would only take turns.
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-    # What Pillow remarks about odd metadata would only fill the log; what it says of bombs counts.
+    # What decoders remark about odd bytes would only fill the log (libtiff writes to stderr
+    # itself); what Pillow says of bombs counts.
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
 
