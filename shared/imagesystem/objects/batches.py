@@ -1,9 +1,9 @@
 """Chunks in a row: one request that the server answers with many messages.
 
 A batched direct get has no flow control, so batches are bounded and the bytes under way are
-shared out by a `Credit`. The first chunk of a batch says how many follow it in the whole object,
-which tells its index: a range is found without reading what precedes it, and a chunk that is
-missing is noticed at once.
+shared out by a `Credit`. The first chunk of a batch says which one it is, in the message id that
+this client gave it, and how many follow it in the whole object: a range is found without reading
+what precedes it, and a chunk that is missing is noticed at once.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Batch:
         self.pending = -1
         self.first = 0
         self.last = 0
+        self.message_id = ""
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def receive(self, _index: int, message: Msg) -> None:
@@ -68,10 +69,24 @@ class Batch:
             if not self.chunks:
                 self.pending = int(headers.get("Nats-Num-Pending", "-1"))
                 self.first = int(headers.get("Nats-Sequence", "0"))
+                self.message_id = headers.get("Nats-Msg-Id", "")
             self.chunks.append(message.data)
             if len(self.chunks) == self.count:
                 self.last = int(headers.get("Nats-Sequence", "0"))
                 self.done.set_result(None)
+
+    def index(self, info: ObjectInfo) -> int:
+        """Return which of the object's chunks is the first; one past the end if there is none.
+
+        Other clients give no message ids; then it follows from how many come after it, provided
+        that all are there.
+        """
+        if not self.chunks:
+            return info.chunks
+        nuid, _, number = self.message_id.partition("/")
+        if nuid == info.nuid and number.isdecimal():
+            return int(number)
+        return info.chunks - 1 - self.pending
 
 
 def missing(info: ObjectInfo, why: str, code: str | None = None) -> ObjectMissing:
@@ -95,7 +110,8 @@ class Batches:
         Raises `ObjectMissing` when one is not there.
         """
         batch = await self._ask(info, sequence, count)
-        if len(batch.chunks) == count and batch.pending == info.chunks - 1 - index:
+        complete = len(batch.chunks) == count and batch.pending == info.chunks - 1 - index
+        if complete and batch.index(info) == index:
             return batch
         return await self._from_leader(info, sequence, 0, count)
 
@@ -113,7 +129,7 @@ class Batches:
         probe, tries = above - 1, 0
         while True:
             batch = await self._ask(info, probe, count if tries == 0 else 1)
-            found = info.chunks - 1 - batch.pending if batch.chunks else info.chunks
+            found = batch.index(info)
             if found == index:
                 break
             if found < index:
@@ -127,7 +143,7 @@ class Batches:
             probe = min(max(below + round((above - below) * share), below + 1), above - 1)
             probe = probe if below else 1
             tries += 1
-        if len(batch.chunks) == count:
+        if len(batch.chunks) == count and batch.pending == info.chunks - 1 - index:
             return batch
         return await self.fetch(info, index, batch.first, count)
 

@@ -53,7 +53,8 @@ class Inbox:
         if not self.client.is_connected:
             raise _unavailable("not connected")
 
-    async def _open(self) -> None:
+    async def open(self) -> None:
+        """Subscribe, unless that was done; otherwise the first message sent does it."""
         if self._opened is None:
             self._opened = asyncio.ensure_future(self._subscribe())
         # Shielded: one caller's cancellation must not close the inbox for the others.
@@ -100,7 +101,7 @@ class Inbox:
     ) -> None:
         """Publish with a reply subject of `token`; raises `Unavailable` when it cannot."""
         if not self._prefix or self._opened is None or not self._opened.done():
-            await self._open()
+            await self.open()
         task = asyncio.current_task()
         cancelling = task.cancelling() if task else 0
         limit = asyncio.timeout(PATIENCE_S)

@@ -122,14 +122,17 @@ class Reader:
             raise missing(info, "is corrupt: its chunks have another size", "object_corrupt")
 
     async def _uniform(self, info: ObjectInfo) -> bool:
-        """Tell whether all chunks but the last are full, which shows in the last one's size."""
-        if info.uniform or info.chunks < 2:
+        """Tell whether all chunks but the last are full, which shows in the last one's size.
+
+        For objects of other clients, whose chunks do not say which one they are, this also makes
+        sure that none is missing.
+        """
+        if info.uniform:
             return True
+        await self._batches.fetch(info, 0, 1, 1)
         rest = info.size - (info.chunks - 1) * info.chunk_bytes
-        if not 0 < rest <= info.chunk_bytes:
-            return False
         last = await self._inbox.request(f"{self._layout.direct}.{self._layout.chunks(info.nuid)}")
-        return len(last.data) == rest
+        return 0 < rest <= info.chunk_bytes and len(last.data) == rest
 
     async def _chunks(self, info: ObjectInfo, first: int, end: int) -> AsyncGenerator[bytes, None]:
         """Yield chunks `first` to `end`, the next batch on its way while one is consumed."""

@@ -57,6 +57,7 @@ class Writer:
         """Write an object; a cancellation that comes with the description comes too late."""
         check_name(name)
         self._inbox.check()
+        await self._inbox.open()
         await self._sweep()
         draft = ObjectInfo(
             bucket=self._layout.bucket,
