@@ -116,7 +116,8 @@ def _end_on_signals(stack: Stack) -> asyncio.Future[None]:
 async def _unless(ending: asyncio.Future[None], work: Coroutine[Any, Any, T]) -> T:
     """Return what `work` returns, or cancel it and raise `_Stopped` when the end is asked for."""
     task = asyncio.create_task(work)
-    await asyncio.wait({task, ending}, return_when=asyncio.FIRST_COMPLETED)
+    either: set[asyncio.Future[Any]] = {task, ending}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if not task.done():
         task.cancel()
         await asyncio.wait({task})

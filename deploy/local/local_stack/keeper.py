@@ -24,8 +24,8 @@ from local_stack.state import PartState, PartStatus
 __all__ = ["Keeper"]
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
-_FIRST_POLL_S = 0.1
-_POLL_S = 2.0
+_FIRST_POLL_S = 0.05
+_POLL_S = 1.0
 #: A part that ends this often before it was ever ready does not start at all.
 _START_ATTEMPTS = 3
 _FIRST_DELAY_S = 0.2
@@ -212,6 +212,7 @@ class Keeper:
 
     async def _watch(self) -> None:
         """Keep the state true; return when the process says that it wants to be restarted."""
+        pause = _FIRST_POLL_S
         while True:
             answer = await probe(self.part.probe)
             problem = answer.problem or await self._prepare()
@@ -225,7 +226,8 @@ class Keeper:
                 self._set("unready" if self._was_ready else "starting", problem)
                 if self.part.live and answer.status and await self._wants_restart():
                     return
-            await asyncio.sleep(_POLL_S if self.ready.is_set() else _FIRST_POLL_S)
+            pause = _POLL_S if self.ready.is_set() else min(pause * 1.3, _POLL_S)
+            await asyncio.sleep(pause)
 
     async def _prepare(self) -> str | None:
         if self._was_ready or self.part.prepare is None:

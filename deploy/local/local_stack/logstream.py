@@ -60,7 +60,7 @@ def _from_nats(line: str) -> Record | None:
     if (found := _NATS_LINE.match(line)) is None:
         return _plain(line)
     when, level, text = found.groups()
-    if not text.strip(" |_-\\/()") or "___" in text:
+    if level == "INF" and text[:1] in " -":
         return None  # its banner
     timestamp = when.replace("/", "-").replace(" ", "T") + "Z"
     return {"level": _NATS_LEVELS.get(level, "info"), "event": text, "timestamp": timestamp}
@@ -98,6 +98,8 @@ _READERS: dict[str, Callable[[str], Record | None]] = {
 
 def normalise(part: str, kind: str, line: bytes) -> Record | None:
     """Return the record in one `line` of `part`, None if the merged stream leaves it out."""
+    if not line.strip():
+        return None
     record = _READERS.get(kind, _from_service)(line.decode(errors="replace"))
     return None if record is None else {**record, "service": part}
 
@@ -143,7 +145,7 @@ class ConsolePrinter:
             (f" {part:<13}", _COLOURS.get(kind, "dim")),
             (str(record.pop("event", "")), style),
         )
-        for name in ("service", "logger", "trace_id", "span_id"):
+        for name in ("service", "logger", "trace_id", "request_id", "color_message"):
             record.pop(name, None)
         for name, value in record.items():
             text.append(f" {name}=", "dim")

@@ -38,7 +38,7 @@ ping_interval: "20s"
 ping_max: 3
 write_deadline: "10s"
 lame_duck_grace_period: "2s"
-lame_duck_duration: "20s"
+lame_duck_duration: "30s"
 logtime_utc: true
 
 jetstream {

@@ -43,7 +43,7 @@ def listen(port: int, option: str) -> socket.socket:
     Raises `StackError`, naming `option`, when the port cannot be had.
     """
     try:
-        sock = _bind(port)
+        sock = _bind(port or free_ports(1)[0])
         sock.listen(1024)
     except OSError as error:
         raise _refusal(port, option, error) from error

@@ -14,10 +14,11 @@ SERVICE = sys.argv[1]
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     dead = False
+    worker = 0
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        if path == f"/{SERVICE}/die":
+        if path == f"/{SERVICE}/break":
             Handler.dead = True
         answer = {
             "service": SERVICE,
@@ -27,9 +28,10 @@ class Handler(BaseHTTPRequestHandler):
             "headers": dict(self.headers.items()),
             "environ": {k: os.environ.get(k) for k in ("NATS_URL", "MONGODB_URL", "LOG_FORMAT")},
             "pid": os.getpid(),
+            "worker": Handler.worker,
             "padding": "x" * 4096,
         }
-        if path == f"/{SERVICE}/health/live" and Handler.dead:
+        if path.startswith(f"/{SERVICE}/health/") and Handler.dead:
             self.answer(503, answer | {"checks": {"nats": "closed for good"}})
         else:
             self.answer(200, answer)
@@ -47,12 +49,16 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
-        print(json.dumps({"service": SERVICE, "level": "info", "event": "request"}), flush=True)
+        sys.stdout.write(
+            json.dumps({"service": SERVICE, "level": "info", "event": "request"}) + "\n"
+        )
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
     # a child, as services have workers: it must not outlive its service
-    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
-    print(f"{SERVICE} says something that is no JSON", flush=True)
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    Handler.worker = worker.pid
+    sys.stdout.write(f"{SERVICE} says something that is no JSON\n")
     address = (os.environ["HTTP_HOST"], int(os.environ["HTTP_PORT"]))
     ThreadingHTTPServer(address, Handler).serve_forever()

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from local_stack import StackError, demo
+from rich.console import Console
+
+ANSWER = {
+    "image_id": "3c1666dd-8b4e-87eb-b961-cfddeec03b7b",
+    "filename": "rocket.jpg",
+    "status": "ready",
+    "media_type": "image/jpeg",
+    "size_bytes": 112525,
+    "width": 640,
+    "height": 427,
+    "kind": "photo",
+    "inferred": {
+        "analysis": {
+            "model": "analysis",
+            "result": {
+                "colours": [{"name": "navy", "hex": "#000080", "share": 0.61}],
+                "kind": {"name": "photo", "confidence": 0.93, "evidence": {}},
+            },
+        }
+    },
+}
+
+
+def shown(answer: object) -> str:
+    console = Console(width=140)
+    with console.capture() as capture:
+        found = msgspec.convert(answer, type=demo.Found)
+        console.print(demo.render("http://127.0.0.1:8011", [found]))
+    return capture.get()
+
+
+def test_the_table_says_what_was_found_out() -> None:
+    text = shown(ANSWER)
+    for expected in (
+        "rocket.jpg",
+        ANSWER["image_id"],
+        "640 x 427 pixels, 110 KiB, image/jpeg",
+        "photo (93% sure)",
+        "navy 61%",
+        f"http://127.0.0.1:8011/image/images/{ANSWER['image_id']}",
+        f"http://127.0.0.1:8011/metadata/images/{ANSWER['image_id']}",
+    ):
+        assert str(expected) in text
+
+
+def test_a_picture_without_analysis_shows_its_status() -> None:
+    assert "(failed)" in shown(ANSWER | {"inferred": {}, "status": "failed"})
+
+
+def test_the_demo_photographs_are_there() -> None:
+    assert len(demo.pictures()) >= 5
+
+
+def test_missing_photographs_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="no pictures in"):
+        demo.pictures(tmp_path)
