@@ -1,12 +1,14 @@
 """Settings: one frozen struct per service, read from the environment once.
 
 A field `max_upload_bytes` is the variable `MAX_UPLOAD_BYTES`; its bounds and its description
-(with the unit) stand in `msgspec.Meta`. Every wrong value is reported, not only the first.
+(with the unit) stand in `msgspec.Meta`. `MAX_UPLOAD_BYTES_FILE` names a file to read it from,
+which is how containers are handed secrets. Every wrong value is reported, not only the first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -60,7 +62,11 @@ def load(kind: type[S], environ: Mapping[str, str]) -> S:
     problems: list[str] = []
     for field in msgspec.structs.fields(kind):
         variable = field.name.upper()
-        text = environ.get(variable, "")
+        try:
+            text = _text_of(variable, environ)
+        except OSError as error:
+            problems.append(f"{variable}_FILE={environ[f'{variable}_FILE']!r}: {error.strerror}")
+            continue
         if not text:
             if field.required:
                 problems.append(f"{variable} is not set")
@@ -72,3 +78,9 @@ def load(kind: type[S], environ: Mapping[str, str]) -> S:
     if problems:
         raise BadSettings(problems)
     return kind(**values)
+
+
+def _text_of(variable: str, environ: Mapping[str, str]) -> str:
+    """Return the value of a variable, or the content of the file that `<variable>_FILE` names."""
+    file = environ.get(f"{variable}_FILE", "")
+    return Path(file).read_text().strip() if file else environ.get(variable, "")

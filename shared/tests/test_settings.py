@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -16,6 +17,13 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 def test_values_come_from_the_environment_and_empty_means_absent() -> None:
     settings = load(Settings, {"SECRET": "s", "MAX_THINGS": "7", "HTTP_PORT": "", "STRICT": "true"})
     assert (settings.max_things, settings.http_port, settings.strict) == (7, 8000, True)
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from the file\n")
+    assert load(Settings, {"SECRET_FILE": str(tmp_path / "secret")}).secret == "from the file"
+    with pytest.raises(BadSettings, match="SECRET_FILE.*No such file"):
+        load(Settings, {"SECRET_FILE": str(tmp_path / "none")})
 
 
 def test_every_wrong_value_is_reported_at_once() -> None:
