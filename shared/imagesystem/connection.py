@@ -29,9 +29,7 @@ log = logs.get(__name__)
 class NatsPlatform:
     """The bus and the buckets of one connection; see `imagesystem.platform.Platform`."""
 
-    def __init__(
-        self, client: Client, service: str, measures: Metrics, replicas: int = 1
-    ) -> None:
+    def __init__(self, client: Client, service: str, measures: Metrics, replicas: int = 1) -> None:
         self.bus = JetStreamBus(client, service, measures)
         self._buckets = {
             declared.name: jetstream.JetStreamBucket(client, declared.name, replicas=replicas)

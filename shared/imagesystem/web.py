@@ -20,6 +20,7 @@ from litestar.types import ControllerRouterHandler, Message
 from imagesystem import ids, logs, metrics, problems, tracing
 from imagesystem.health import Health, Report
 from imagesystem.metrics import Metrics
+from imagesystem.requests import JsonRequest
 from imagesystem.settings import ServiceSettings
 
 __all__ = ["Lifespan", "create_app"]
@@ -52,6 +53,7 @@ def create_app(
         lifespan=[lifespan],
         dependencies=dict(dependencies or {}),
         exception_handlers=problems.HANDLERS,
+        request_class=JsonRequest,
         request_max_body_size=max_body_bytes,
         cors_config=CORSConfig(allow_origins=origins) if origins else None,
         openapi_config=OpenAPIConfig(

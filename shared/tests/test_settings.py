@@ -22,7 +22,7 @@ def test_values_come_from_the_environment_and_empty_means_absent() -> None:
 def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("from the file\n")
     assert load(Settings, {"SECRET_FILE": str(tmp_path / "secret")}).secret == "from the file"
-    with pytest.raises(BadSettings, match="SECRET_FILE.*No such file"):
+    with pytest.raises(BadSettings, match=r"SECRET_FILE.*No such file"):
         load(Settings, {"SECRET_FILE": str(tmp_path / "none")})
 
 

@@ -101,6 +101,8 @@ async def test_a_limit_is_named_with_its_value_and_the_actual_one(http: httpx.As
         ("DELETE", "/registry/body", b"", 405, "method_not_allowed"),
         ("POST", "/registry/body", b"{", 400, "invalid_request"),
         ("POST", "/registry/body", b'{"number": "x"}', 400, "invalid_request"),
+        ("POST", "/registry/body", b'{"number": "\xff"}', 400, "invalid_request"),
+        ("POST", "/registry/body", b"[" * 90, 400, "invalid_request"),
         ("POST", "/registry/body", b'{"number": 1, "more": 2}', 400, "invalid_request"),
         ("POST", "/registry/body", b'{"number": 1}' + b" " * 200, 413, "body_too_large"),
     ],

@@ -54,7 +54,7 @@ class _Inferred(msgspec.Struct, frozen=True):
 class Found(msgspec.Struct, frozen=True):
     """What the metadata service knows about a picture: the part of its answer shown here."""
 
-    image_id: str
+    id: str
     filename: str
     status: str
     media_type: str
@@ -134,12 +134,12 @@ def render(url: str, found: Iterable[Found]) -> RenderableType:
         facts = Table.grid(padding=(0, 1))
         facts.add_column(style="dim", no_wrap=True)
         facts.add_column(overflow="fold")
-        facts.add_row("id", one.image_id)
+        facts.add_row("id", one.id)
         facts.add_row("size", _size(one))
         facts.add_row("kind", _kind(one))
         facts.add_row("colours", _colours(one))
-        facts.add_row("original", f"{url}/image/images/{one.image_id}")
-        facts.add_row("thumbnail", f"{url}/image/images/{one.image_id}?width=320")
-        facts.add_row("everything", f"{url}/metadata/images/{one.image_id}")
+        facts.add_row("original", f"{url}/image/images/{one.id}")
+        facts.add_row("thumbnail", f"{url}/image/images/{one.id}?width=320")
+        facts.add_row("everything", f"{url}/metadata/images/{one.id}")
         table.add_row(one.filename, facts)
     return table

@@ -12,7 +12,6 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, JSONBody, SkipValidation
 
-from metadata_service.bodies import JsonRequest
 from metadata_service.cursors import Cursors
 from metadata_service.documents import Document
 from metadata_service.edits import Edit
@@ -124,7 +123,6 @@ async def show_image(
 
 @patch(
     "/metadata/images/{image_id:str}",
-    request_class=JsonRequest,
     responses={
         200: ResponseSpec(ImageView, description="Applied: the picture as it is now"),
         202: ResponseSpec(ImageView, description="Accepted, and applied as soon as possible"),
