@@ -13,7 +13,7 @@ from pathlib import Path
 
 from local_stack import processes, state
 from local_stack.errors import StackError
-from local_stack.stack import prepare_folder
+from local_stack.planning import prepare_folder
 from local_stack.state import StackState
 
 __all__ = ["down", "up"]
@@ -32,7 +32,6 @@ def up(
     """
     prepare_folder(data_dir)
     complaints = data_dir / "logs" / "up.stderr"
-    # A state that is left from before is not about this start.
     with complaints.open("wb") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-m", "local_stack", "up", *arguments],
@@ -41,9 +40,24 @@ def up(
             stderr=stderr,
             start_new_session=True,
         )
+    try:
+        return _until_running(process, data_dir, complaints, changed)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def _until_running(
+    process: subprocess.Popen[bytes],
+    data_dir: Path,
+    complaints: Path,
+    changed: Callable[[StackState], None],
+) -> StackState:
     shown: StackState | None = None
     while process.poll() is None:
         now = state.read(data_dir)
+        # a state with another pid is from before
         if now is not None and now.supervisor.pid == process.pid and now != shown:
             changed(now)
             shown = now

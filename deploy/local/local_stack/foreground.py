@@ -25,6 +25,8 @@ __all__ = ["LogFormat", "Options", "run", "wide_console"]
 LogFormat: TypeAlias = Literal["auto", "console", "json"]
 T = TypeVar("T")
 _WIDE = 140
+#: One Ctrl-C may arrive twice: from the terminal, and from `uv run`, which passes it on.
+_ONE_PRESS_S = 0.5
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,15 +103,19 @@ def _show_parts(live: Live) -> Callable[[StackState], None]:
 def _end_on_signals(stack: Stack) -> asyncio.Future[None]:
     loop = asyncio.get_running_loop()
     ending: asyncio.Future[None] = loop.create_future()
+    asked_at = 0.0
 
     def end() -> None:
-        if ending.done():
-            stack.abort()
-        else:
+        nonlocal asked_at
+        if not ending.done():
+            asked_at = loop.time()
             ending.set_result(None)
+        elif loop.time() - asked_at > _ONE_PRESS_S:
+            stack.abort()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, end)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks for
+            loop.add_signal_handler(number, end)
     return ending
 
 

@@ -60,7 +60,7 @@ def _from_nats(line: str) -> Record | None:
     if (found := _NATS_LINE.match(line)) is None:
         return _plain(line)
     when, level, text = found.groups()
-    if level == "INF" and text[:1] in " -":
+    if level == "INF" and text[:1] in " -|":
         return None  # its banner
     timestamp = when.replace("/", "-").replace(" ", "T") + "Z"
     return {"level": _NATS_LEVELS.get(level, "info"), "event": text, "timestamp": timestamp}
@@ -70,9 +70,10 @@ def _from_mongodb(line: str) -> Record | None:
     if (fields := _fields(line)) is None:
         return _plain(line)
     level = _MONGODB_LEVELS.get(fields.get("s", ""))
-    if level is None or "startupWarnings" in fields.get("tags", ()):
+    if level is None or "startupWarnings" in (fields.get("tags") or ()):
         return None  # a hundred lines about every start; the file has them
-    timestamp = fields.get("t", {}).get("$date", _now())
+    when = fields.get("t")
+    timestamp = when.get("$date") if isinstance(when, dict) else _now()
     record = {"level": level, "event": fields.get("msg", ""), "timestamp": timestamp}
     return record | ({"attr": fields["attr"]} if "attr" in fields else {})
 
@@ -196,8 +197,13 @@ class LogStream:
             self._last[part] = deque(maxlen=_REMEMBERED_LINES)
         self._files[part].write(line)
         self._last[part].append(line)
-        if self._show is not None:
+        if self._show is None:
+            return
+        try:
             self._show(part, kind, line)
+        except OSError as error:
+            self._show = None  # nobody reads any more (`up | head`); the files go on
+            self.say("log_output_closed", level="warning", error=str(error))
 
     def say(self, event: str, *, level: str = "info", **fields: object) -> None:
         """Log something that the supervisor itself has to say."""

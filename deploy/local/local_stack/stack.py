@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -13,20 +11,18 @@ from types import TracebackType
 
 from imagesystem.topology import SERVICES
 
-from local_stack import binaries, credentials, ports, processes, state
+from local_stack import ports, processes, state
 from local_stack.errors import StackError
 from local_stack.logstream import LogStream, Printer
 from local_stack.nats_config import SUBSCRIBER
-from local_stack.parts import CommandOf, Plan, nats_url, part_names, service_command, table
+from local_stack.parts import CommandOf, Plan, nats_url, service_command, table
+from local_stack.planning import make_plan, prepare_folder
 from local_stack.ports import LOOPBACK
 from local_stack.readiness import wait_ready
 from local_stack.state import PartState, Phase, StackState
 from local_stack.supervisor import Supervisor
 
 __all__ = ["Stack"]
-
-_LEAST_FREE_BYTES = 512 * 1024 * 1024
-_NATS_SYNC = re.compile(r"always|\d+s")
 
 
 class Stack:
@@ -176,13 +172,17 @@ class Stack:
             pids = await asyncio.to_thread(processes.end_leftovers, left)
             if pids:
                 stream.say("leftovers_stopped", level="warning", pids=pids)
-        programs, versions = await self._find_programs()
         port, nats_port = self._asked
         listener = ports.listen(port, "--port")
         self._exits.callback(listener.close)
         self._phase = "starting"
-        self._plan = self._make_plan(
-            programs, versions, port=listener.getsockname()[1], nats_port=nats_port
+        self._plan = await make_plan(
+            self.data_dir,
+            environ=self._environ,
+            port=listener.getsockname()[1],
+            nats_port=nats_port,
+            replicas=self._replicas,
+            command_of=self._command_of,
         )
         self._supervisor = Supervisor(
             table(self._plan), stream, self._report, socket=listener.fileno()
@@ -195,57 +195,6 @@ class Stack:
         await self._supervisor.start(self._start_timeout_s)
         await self._wait_for_routes()
         self._set_phase("running")
-
-    async def _find_programs(self) -> tuple[dict[str, Path], dict[str, str]]:
-        wanted = [
-            name
-            for name in binaries.BINARIES
-            if not (name == "mongod" and self._environ.get("MONGODB_URL"))
-        ]
-        programs = {name: binaries.locate(name) for name in wanted}
-        versions = await asyncio.gather(
-            *(asyncio.to_thread(binaries.version_of, *found) for found in programs.items())
-        )
-        return programs, dict(zip(wanted, versions, strict=True))
-
-    def _make_plan(
-        self, programs: dict[str, Path], versions: dict[str, str], *, port: int, nats_port: int
-    ) -> Plan:
-        mongodb_url = self._environ.get("MONGODB_URL") or None
-        sync = self._environ.get("NATS_SYNC") or "120s"
-        if not _NATS_SYNC.fullmatch(sync):
-            raise StackError(f"NATS_SYNC={sync!r}: give seconds as `120s`, or `always`")
-        chosen = {"traefik": port, "nats": ports.require_free(nats_port, "--nats-port")}
-        names = part_names(self._replicas, with_mongodb=mongodb_url is None)
-        inside = [name for name in (*names, "nats-monitor") if name not in chosen]
-        return Plan(
-            data_dir=self.data_dir,
-            environ={k: v for k, v in self._environ.items() if k != "MONGODB_URL"},
-            credentials=credentials.load_or_create(self.data_dir / "credentials.json"),
-            ports=chosen | dict(zip(inside, ports.free_ports(len(inside)), strict=True)),
-            replicas=self._replicas,
-            programs=programs,
-            versions=versions,
-            mongodb_url=mongodb_url,
-            nats_sync=sync,
-            nats_max_file_store=self._room_for_nats(),
-            command_of=self._command_of,
-        )
-
-    def _room_for_nats(self) -> int:
-        """Return three quarters of what JetStream has and could have, as nats-server does.
-
-        Its own default forgets what it has stored already, and shrinks with every restart.
-        """
-        asked = self._environ.get("NATS_MAX_FILE_STORE", "")
-        if asked and not asked.isdigit():
-            raise StackError(f"NATS_MAX_FILE_STORE={asked!r}: give a number of bytes")
-        if asked:
-            return int(asked)
-        stored = sum(
-            path.stat().st_size for path in (self.data_dir / "nats").rglob("*") if path.is_file()
-        )
-        return (stored + shutil.disk_usage(self.data_dir).free) * 3 // 4
 
     async def _wait_for_routes(self) -> None:
         """Wait until each service is ready as seen from outside."""
@@ -280,23 +229,3 @@ class Stack:
             state.write(self.data_dir, now)
         if self._on_change is not None:
             self._on_change(now)
-
-
-def prepare_folder(data_dir: Path) -> None:
-    """Make the data folder; raises `StackError` if it cannot be written or the disk is full."""
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (data_dir / "logs").mkdir(exist_ok=True)
-        trial = data_dir / ".trial"
-        trial.write_bytes(b"x" * 4096)
-        trial.unlink()
-        free = shutil.disk_usage(data_dir).free
-    except OSError as error:
-        raise StackError(
-            f"cannot write to {data_dir} ({error.strerror}): choose another place with --data-dir"
-        ) from error
-    if free < _LEAST_FREE_BYTES:
-        raise StackError(
-            f"only {free // 1024**2} MiB are free where {data_dir} is: make room, or choose "
-            "another place with --data-dir"
-        )

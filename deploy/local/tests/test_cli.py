@@ -10,8 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from local_stack import cli
+from typer.testing import CliRunner
 
 pytestmark = pytest.mark.integration
+COMMANDS = CliRunner()
 
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -64,27 +67,27 @@ def test_a_wrong_setting(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scale", ["inference", "inference=0", "inference=x", "nobody=2"])
 def test_a_wrong_scale_says_what_is_right(tmp_path: Path, scale: str) -> None:
-    ended = run("up", "--data-dir", str(tmp_path), "--scale", scale)
-    assert ended.returncode == 2
-    assert "SERVICE=COUNT" in ended.stderr
+    ended = COMMANDS.invoke(cli.app, ["up", "--data-dir", str(tmp_path), "--scale", scale])
+    assert ended.exit_code == 2
+    assert "SERVICE=COUNT" in ended.output
 
 
 def test_status_where_nothing_runs(tmp_path: Path) -> None:
-    for_people = run("status", "--data-dir", str(tmp_path))
-    assert for_people.returncode == 1
-    assert "image-system up" in for_people.stdout
-    for_programs = run("status", "--json", "--data-dir", str(tmp_path))
-    assert for_programs.returncode == 1
-    assert json.loads(for_programs.stdout)["running"] is False
+    for_people = COMMANDS.invoke(cli.app, ["status", "--data-dir", str(tmp_path)])
+    assert for_people.exit_code == 1
+    assert "image-system up" in for_people.output
+    for_programs = COMMANDS.invoke(cli.app, ["status", "--json", "--data-dir", str(tmp_path)])
+    assert for_programs.exit_code == 1
+    assert json.loads(for_programs.output)["running"] is False
 
 
 def test_down_where_nothing_runs(tmp_path: Path) -> None:
-    ended = run("down", "--data-dir", str(tmp_path))
-    assert ended.returncode == 0
-    assert "no stack is running" in ended.stdout
+    ended = COMMANDS.invoke(cli.app, ["down", "--data-dir", str(tmp_path)])
+    assert ended.exit_code == 0
+    assert "no stack is running" in ended.output
 
 
 def test_version_names_the_servers() -> None:
-    said = run("version").stdout
+    said = COMMANDS.invoke(cli.app, ["version"]).output
     for name in ("image-system", "nats-server", "mongod", "traefik"):
         assert name in said

@@ -8,7 +8,7 @@ from local_stack import StackError, demo
 from rich.console import Console
 
 ANSWER = {
-    "image_id": "3c1666dd-8b4e-87eb-b961-cfddeec03b7b",
+    "id": "3c1666dd-8b4e-87eb-b961-cfddeec03b7b",
     "filename": "rocket.jpg",
     "status": "ready",
     "media_type": "image/jpeg",
@@ -40,12 +40,12 @@ def test_the_table_says_what_was_found_out() -> None:
     text = shown(ANSWER)
     for expected in (
         "rocket.jpg",
-        ANSWER["image_id"],
+        ANSWER["id"],
         "640 x 427 pixels, 110 KiB, image/jpeg",
         "photo (93% sure)",
         "navy 61%",
-        f"http://127.0.0.1:8011/image/images/{ANSWER['image_id']}",
-        f"http://127.0.0.1:8011/metadata/images/{ANSWER['image_id']}",
+        f"http://127.0.0.1:8011/image/images/{ANSWER['id']}",
+        f"http://127.0.0.1:8011/metadata/images/{ANSWER['id']}",
     ):
         assert str(expected) in text
 
