@@ -51,6 +51,10 @@ class _Inferred(msgspec.Struct, frozen=True):
     analysis: _Task | None = None
 
 
+class _Failure(msgspec.Struct, frozen=True):
+    message: str
+
+
 class Found(msgspec.Struct, frozen=True):
     """What the metadata service knows about a picture: the part of its answer shown here."""
 
@@ -62,6 +66,7 @@ class Found(msgspec.Struct, frozen=True):
     width: int
     height: int
     inferred: _Inferred
+    failed: dict[str, _Failure] = {}
 
 
 def pictures(folder: Path = _FOLDER) -> list[Path]:
@@ -112,19 +117,18 @@ def _size(found: Found) -> str:
     return f"{found.width} x {found.height} pixels, {amount}, {found.media_type}"
 
 
-def _colours(found: Found) -> Text:
-    text = Text()
-    for colour in found.inferred.analysis.result.colours if found.inferred.analysis else ():
-        text.append("■ ", style=colour.hex)
-        text.append(f"{colour.name} {colour.share:.0%}  ")
-    return text
-
-
-def _kind(found: Found) -> str:
+def _findings(found: Found) -> dict[str, str | Text]:
+    """Return what the analysis says, or why there is none."""
     if found.inferred.analysis is None:
-        return f"({found.status})"
-    kind = found.inferred.analysis.result.kind
-    return f"{kind.name} ({kind.confidence:.0%} sure)"
+        reasons = "; ".join(f"{stage}: {why.message}" for stage, why in found.failed.items())
+        return {"status": f"{found.status} ({reasons})" if reasons else found.status}
+    result = found.inferred.analysis.result
+    colours = Text()
+    for colour in result.colours:
+        colours.append("■ ", style=colour.hex)
+        colours.append(f"{colour.name} {colour.share:.0%}  ")
+    kind = f"{result.kind.name} ({result.kind.confidence:.0%} sure)"
+    return {"kind": kind, "colours": colours}
 
 
 def render(url: str, found: Iterable[Found]) -> RenderableType:
@@ -136,8 +140,8 @@ def render(url: str, found: Iterable[Found]) -> RenderableType:
         facts.add_column(overflow="fold")
         facts.add_row("id", one.id)
         facts.add_row("size", _size(one))
-        facts.add_row("kind", _kind(one))
-        facts.add_row("colours", _colours(one))
+        for name, value in _findings(one).items():
+            facts.add_row(name, value)
         facts.add_row("original", f"{url}/image/images/{one.id}")
         facts.add_row("thumbnail", f"{url}/image/images/{one.id}?width=320")
         facts.add_row("everything", f"{url}/metadata/images/{one.id}")

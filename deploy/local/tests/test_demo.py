@@ -50,8 +50,10 @@ def test_the_table_says_what_was_found_out() -> None:
         assert str(expected) in text
 
 
-def test_a_picture_without_analysis_shows_its_status() -> None:
-    assert "(failed)" in shown(ANSWER | {"inferred": {}, "status": "failed"})
+def test_a_picture_without_analysis_says_why() -> None:
+    failed = {"analysis": {"code": "corrupt", "message": "its pixels are corrupt", "attempts": 1}}
+    text = shown(ANSWER | {"inferred": {}, "status": "failed", "failed": failed})
+    assert "failed (analysis: its pixels are corrupt)" in text
 
 
 def test_the_demo_photographs_are_there() -> None:
