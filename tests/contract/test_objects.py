@@ -7,18 +7,20 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from imagesystem import ids
 from imagesystem.bus import provisioning
-from imagesystem.connection import connect
 from imagesystem.errors import ObjectMissing, StoreFull, Unavailable
 from imagesystem.objects import CHUNK_BYTES, Bucket
+from imagesystem.objects.client import WireClient
 from imagesystem.objects.jetstream import JetStreamBucket, stream_config
 from imagesystem.objects.memory import MemoryBucket
 from imagesystem.topology import Bucket as BucketConfig
+from nats.aio.client import Client
 
 pytestmark = pytest.mark.contract
 
@@ -44,24 +46,48 @@ class Subject:
         return sum((answer["state"].get("subjects") or {}).values())
 
 
-async def make(kind: str, url: str, **limits: object) -> tuple[Bucket, object]:
+#: The twin, and the bucket on nats-py's own client and on the one with fewer copies.
+KINDS = ["memory", "nats-py", "wire"]
+
+
+async def connect(kind: str, url: str, **more: Any) -> Client:
+    """Connect as services do, with an own inbox prefix and for ever."""
+    client = WireClient() if kind == "wire" else Client()
+    await client.connect(
+        url,
+        inbox_prefix="_INBOX_test",
+        error_cb=ignore,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.1,  # type: ignore[arg-type]  # seconds, of any kind
+        ping_interval=15,
+        pending_size=4 * MIB,
+        **more,
+    )
+    return client
+
+
+async def ignore(_error: Exception) -> None:
+    """The calls that fail say so."""
+
+
+async def make(kind: str, url: str, **limits: object) -> tuple[Bucket, Client | None]:
     name = "b" + ids.new_id().replace("-", "")
     if kind == "memory":
         return MemoryBucket(name, **limits), None  # type: ignore[arg-type]
-    client = await connect(url, "registry")
+    client = await connect(kind, url)
     config = BucketConfig(name=name, owner="registry", description="a test", **limits)  # type: ignore[arg-type]
     await provisioning.ensure_stream(client, stream_config(config))
     return JetStreamBucket(client, name), client
 
 
-async def discard(bucket: Bucket, client: object) -> None:
-    if isinstance(bucket, JetStreamBucket):
+async def discard(bucket: Bucket, client: Client | None) -> None:
+    if isinstance(bucket, JetStreamBucket) and client is not None:
         await bucket.settled()
-        await provisioning.api.api_call(bucket._inbox.client, f"STREAM.DELETE.OBJ_{bucket.name}")
-        await bucket._inbox.client.close()
+        await provisioning.api.api_call(client, f"STREAM.DELETE.OBJ_{bucket.name}")
+        await client.close()
 
 
-@pytest.fixture(params=["memory", "jetstream"])
+@pytest.fixture(params=KINDS)
 async def subject(request: pytest.FixtureRequest, nats_url: str) -> AsyncIterator[Subject]:
     bucket, client = await make(request.param, nats_url)
     yield Subject(bucket)
@@ -300,7 +326,7 @@ async def test_cancelled_while_it_waits_for_more_it_leaves_nothing(subject: Subj
     assert await subject.chunks() == 0
 
 
-@pytest.mark.parametrize("kind", ["memory", "jetstream"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_full_bucket_refuses_and_takes_again(kind: str, nats_url: str) -> None:
     bucket, client = await make(kind, nats_url, max_bytes=MIB)
     first = await bucket.put("a", os.urandom(700_000))
@@ -313,7 +339,7 @@ async def test_a_full_bucket_refuses_and_takes_again(kind: str, nats_url: str) -
     await discard(bucket, client)
 
 
-@pytest.mark.parametrize("kind", ["memory", "jetstream"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_full_cache_drops_the_oldest(kind: str, nats_url: str) -> None:
     bucket, client = await make(kind, nats_url, max_bytes=2 * MIB, cache=True)
     for n in range(8):

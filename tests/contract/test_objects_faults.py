@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -12,7 +14,6 @@ from pathlib import Path
 import pytest
 from imagesystem import ids
 from imagesystem.bus import provisioning
-from imagesystem.connection import connect
 from imagesystem.errors import ObjectMissing, Unavailable
 from imagesystem.objects import CHUNK_BYTES, inbox, publications
 from imagesystem.objects.inbox import Inbox
@@ -22,6 +23,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from tests.conftest import Server, nats_server
+from tests.contract.test_objects import connect
 
 pytestmark = pytest.mark.contract
 
@@ -44,9 +46,12 @@ class Store:
         )
 
 
-@pytest.fixture
-async def store(nats_url: str) -> AsyncIterator[Store]:
-    client = await connect(nats_url, "registry")
+CLIENTS = ["nats-py", "wire"]
+
+
+@pytest.fixture(params=CLIENTS)
+async def store(request: pytest.FixtureRequest, nats_url: str) -> AsyncIterator[Store]:
+    client = await connect(request.param, nats_url)
     name = "f" + ids.new_id().replace("-", "")
     await provisioning.ensure_stream(
         client, stream_config(Bucket(name=name, owner="registry", description="a test"))
@@ -205,10 +210,11 @@ async def test_nothing_is_left_when_the_server_never_confirms(
     assert await store.bucket.info("a") is None
 
 
-async def test_a_small_max_payload(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", CLIENTS)
+async def test_a_small_max_payload(kind: str, tmp_path: Path) -> None:
     (tmp_path / "nats.conf").write_text("max_payload: 65536\n")
     with nats_server(tmp_path, "-c", str(tmp_path / "nats.conf")) as server:
-        client = await connect(f"nats://127.0.0.1:{server.port}", "registry")
+        client = await connect(kind, f"nats://127.0.0.1:{server.port}")
         config = stream_config(Bucket(name="small", owner="registry", description="a test"))
         await provisioning.ensure_stream(client, config)
         bucket = JetStreamBucket(client, "small")
@@ -221,11 +227,13 @@ async def test_a_small_max_payload(tmp_path: Path) -> None:
         await client.close()
 
 
-@pytest.fixture
-async def fragile(tmp_path: Path) -> AsyncIterator[tuple[Server, Client, JetStreamBucket]]:
+@pytest.fixture(params=CLIENTS)
+async def fragile(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[Server, Client, JetStreamBucket]]:
     """A server of its own, to be stopped and started."""
     with nats_server(tmp_path) as server:
-        client = await connect(f"nats://127.0.0.1:{server.port}", "registry")
+        client = await connect(request.param, f"nats://127.0.0.1:{server.port}")
         config = stream_config(Bucket(name="fragile", owner="registry", description="a test"))
         await provisioning.ensure_stream(client, config)
         bucket = JetStreamBucket(client, "fragile")
@@ -265,7 +273,7 @@ async def test_watching_outlives_a_restart(
         assert await anext(changes) is None
         following = asyncio.ensure_future(anext(changes))
         await restart(server)
-        writer = await connect(f"nats://127.0.0.1:{server.port}", "registry")
+        writer = await connect("nats-py", f"nats://127.0.0.1:{server.port}")
         second = await JetStreamBucket(writer, "fragile").put("b", b"2")
         assert await following == second
         assert client.stats["reconnects"] == 1
@@ -318,3 +326,28 @@ async def test_a_put_to_a_server_that_hangs_can_be_cancelled(
             await asyncio.sleep(0.05)
     store = Store(bucket._inbox.client, bucket)
     assert set(await store.subjects()) == {f"$O.fragile.C.{i.nuid}" for i in (kept, last)}
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+async def test_the_bytes_are_the_same_through_tls(kind: str, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = subprocess.run(  # noqa: ASYNC221  before there is anything to wait for
+        f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout {key} -out {certificate} "
+        "-subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1",
+        shell=True,
+        check=False,
+        capture_output=True,
+    )
+    if made.returncode:
+        pytest.skip(f"openssl makes no certificate: {made.stderr!r}")
+    tls = ["--tls", f"--tlscert={certificate}", f"--tlskey={key}"]
+    with nats_server(tmp_path, *tls) as server:
+        trust = ssl.create_default_context(cafile=certificate)
+        client = await connect(kind, f"tls://127.0.0.1:{server.port}", tls=trust)
+        config = stream_config(Bucket(name="secret", owner="registry", description="a test"))
+        await provisioning.ensure_stream(client, config)
+        bucket = JetStreamBucket(client, "secret")
+        data = os.urandom(3_000_000)
+        await bucket.put("a", data)
+        assert (await bucket.get("a"))[1] == data
+        await client.close()
