@@ -34,7 +34,7 @@ def huge_png() -> bytes:
 
 
 BAD: dict[str, tuple[bytes, int, set[str]]] = {
-    "empty": (b"", 400, {"empty_file"}),
+    "empty": (b"", 422, {"empty_file"}),
     "text": (b"hello, I am a picture", 415, {"unsupported_media_type"}),
     "svg": (
         b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
@@ -91,16 +91,9 @@ async def test_sixty_mebibytes_are_too_many(http: httpx.AsyncClient, length: str
     headers = {"content-type": "multipart/form-data; boundary=b"} if way == "multipart" else {}
     if length == "declared":
         headers["content-length"] = str(60 * MIB + (len(head) if way == "multipart" else 0))
-    try:
-        answer = await http.request(
-            "POST" if way == "multipart" else "PUT",
-            "/registry/upload",
-            content=body(),
-            headers=headers,
-        )
-    except httpx.WriteError:
-        return  # closed in the middle of the body: refused as well
-    assert_problem(answer, 413, {"too_large", "body_too_large"})
+    method = "POST" if way == "multipart" else "PUT"
+    answer = await http.request(method, "/registry/upload", content=body(), headers=headers)
+    assert_problem(answer, 413, {"body_too_large"})
     assert answer.json()["allowed"] == 50 * MIB
 
 
@@ -108,7 +101,7 @@ async def test_sixty_mebibytes_are_too_many(http: httpx.AsyncClient, length: str
     ("fields", "code"),
     [
         ([], "missing_file"),
-        ([("other", ("x.png", picture(2, "PNG")))], "missing_file"),
+        ([("other", ("x.png", picture(2, "PNG")))], "unknown_field"),
         ([("file", ("a.png", picture(2, "PNG"))), ("image", ("b.png", picture(3, "PNG")))],
          "too_many_files"),
     ],
@@ -144,7 +137,7 @@ ID_PATHS = ("/image/images/{id}", "/metadata/images/{id}", "/registry/images/{id
 async def test_unknown_and_malformed_ids(http: httpx.AsyncClient, path: str) -> None:
     method = "DELETE" if path.startswith("/registry") else "GET"
     unknown = path.replace("{id}", ids.image_id(b"nobody has uploaded this"))
-    assert_problem(await http.request(method, unknown), 404, {"unknown_image", "not_found"})
+    assert_problem(await http.request(method, unknown), 404, {"unknown_image"})
     for bad in ("nonsense", "*", ">", "a" * 3000, "%00", quote("'; drop table", safe="")):
         answer = await http.request(method, path.replace("{id}", bad))
         assert_problem(answer, 400, {"malformed_image_id"})
@@ -241,6 +234,6 @@ async def test_a_client_that_stops_in_the_middle_leaves_nothing(
     writer.transport.abort()
     del reader
     unknown = await http.get(f"/metadata/images/{ids.image_id(data)}")
-    assert_problem(unknown, 404, {"unknown_image", "not_found"})
+    assert_problem(unknown, 404, {"unknown_image"})
     assert (await http.put("/registry/upload?filename=whole.png", content=data)).status_code == 201
     await system.ready(http, ids.image_id(data))

@@ -36,7 +36,7 @@ class Deletions:
     async def delete(self, image_id: str) -> Deleted:
         """Say that the image is deleted; returns the tombstone that stands, ours or an older one.
 
-        Raises `Rejected` 404 `image_not_found` for an image that never was.
+        Raises `Rejected` 404 `unknown_image` for an image that never was.
         """
         async with self._locks.hold(image_id):
             tombstone, uploaded = await asyncio.gather(
@@ -45,7 +45,7 @@ class Deletions:
             if tombstone and not (uploaded and uploaded.sequence > tombstone.sequence):
                 return tombstone.event
             if uploaded is None:
-                raise Rejected(404, "image_not_found", f"there is no image {image_id}")
+                raise Rejected(404, "unknown_image", f"there is no image {image_id}")
             fact = Deleted(image_id=image_id, reason="requested", deleted_at=ids.now())
             try:
                 await self._bus.publish(fact, expected=tombstone.sequence if tombstone else 0)

@@ -10,8 +10,8 @@ import msgspec
 from imagesystem.errors import Rejected, Unavailable
 from imagesystem.ids import PUBLIC
 
-from registry_service import bodies, filenames, multipart, tags
-from registry_service.bodies import BodyLimit, Receive
+from registry_service import filenames, multipart, tags
+from registry_service.bodies import Body, BodyLimit, Receive
 from registry_service.measures import Measures
 from registry_service.settings import Settings
 from registry_service.spools import Spool, Spools
@@ -72,10 +72,10 @@ class Reception:
         """
         size = self._settings.max_upload_bytes
         limit = BodyLimit(name="MAX_UPLOAD_BYTES", allowed=size, overhead=FORM_OVERHEAD)
-        async with self._receiving(headers, limit, self._turns) as delivery:
-            body = bodies.read(receive, limit, self._settings.idle_timeout_s)
+        body = Body(receive, headers, limit, self._settings.idle_timeout_s)
+        async with self._receiving(body, self._turns) as delivery:
             with self._measures.stage_seconds.labels("receive").time():
-                await self._read_form(delivery, body, headers, one=True)
+                await self._read_form(delivery, body.read(), headers, one=True)
             yield delivery
 
     @asynccontextmanager
@@ -87,9 +87,9 @@ class Reception:
         """
         size = self._settings.max_batch_bytes
         limit = BodyLimit(name="MAX_BATCH_BYTES", allowed=size)
-        async with self._receiving(headers, limit, self._batch_turns) as delivery:
-            body = bodies.read(receive, limit, self._settings.idle_timeout_s)
-            await self._read_form(delivery, body, headers, one=False)
+        body = Body(receive, headers, limit, self._settings.idle_timeout_s)
+        async with self._receiving(body, self._batch_turns) as delivery:
+            await self._read_form(delivery, body.read(), headers, one=False)
             yield delivery
 
     @asynccontextmanager
@@ -99,20 +99,23 @@ class Reception:
         """Receive a body that is one picture; `texts` are its tags, comma-separated."""
         limit = BodyLimit(name="MAX_UPLOAD_BYTES", allowed=self._settings.max_upload_bytes)
         wanted = tags.parse(texts)
-        async with self._receiving(headers, limit, self._turns) as delivery:
+        body = Body(receive, headers, limit, self._settings.idle_timeout_s)
+        async with self._receiving(body, self._turns) as delivery:
             delivery.tags = wanted
             spool = self._open(delivery, filename).spool
             with self._measures.stage_seconds.labels("receive").time():
-                async for data in bodies.read(receive, limit, self._settings.idle_timeout_s):
+                async for data in body.read():
                     await spool.write(data)
                 await spool.finish()
             yield delivery
 
     @asynccontextmanager
-    async def _receiving(
-        self, headers: Mapping[str, str], limit: BodyLimit, turns: asyncio.Semaphore
-    ) -> AsyncIterator[Delivery]:
-        bodies.check_headers(headers, limit)
+    async def _receiving(self, body: Body, turns: asyncio.Semaphore) -> AsyncIterator[Delivery]:
+        try:
+            body.check_headers()
+        except Rejected:
+            await body.discard()
+            raise
         try:
             async with asyncio.timeout(self._settings.idle_timeout_s):
                 await turns.acquire()
@@ -121,6 +124,9 @@ class Reception:
         try:
             with Delivery() as delivery:
                 yield delivery
+        except Rejected:
+            await body.discard()
+            raise
         finally:
             turns.release()
 

@@ -321,7 +321,7 @@ async def test_deleting_and_uploading_again(
 
 async def test_deleting_what_is_not_there(http: httpx.AsyncClient) -> None:
     unknown = ids.image_id(b"unknown")
-    problem(await http.delete(f"/registry/images/{unknown}"), 404, "image_not_found")
+    problem(await http.delete(f"/registry/images/{unknown}"), 404, "unknown_image")
     for malformed in ("x", "..%2f..%2fetc", "00000000-0000-4000-8000-000000000000", "%00", "*"):
         answer = await http.delete(f"/registry/images/{malformed}")
         assert answer.status_code in (400, 404), malformed

@@ -302,7 +302,7 @@ async def test_two_processes_delete_once(samples: Samples) -> None:
 async def test_what_never_was_cannot_be_deleted(registry: Registry) -> None:
     with pytest.raises(Rejected) as caught:
         await registry.deletions.delete(ids.image_id(b"never"))
-    assert (caught.value.status, caught.value.code) == (404, "image_not_found")
+    assert (caught.value.status, caught.value.code) == (404, "unknown_image")
 
 
 async def test_a_failed_put_leaves_nothing(registry: Registry, samples: Samples) -> None:
