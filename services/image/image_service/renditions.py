@@ -67,6 +67,10 @@ def render(source: bytes, recipe: Recipe, limits: Limits) -> Rendition:
     """
     format_ = FORMATS[recipe.format]
     image = _opened(source, limits)
+    if image.format == "PNG":
+        # Pillow's getexif() loads a PNG, and a second load() after a failed one "succeeds" with
+        # what there is: corrupt pixels would be served as blank ones.
+        _load(image, limits)
     orientation = _orientation(image)
     upright = orientation.turned(image.size)
     plan = geometry.plan(upright, recipe.width, recipe.height, recipe.fit)
@@ -119,6 +123,13 @@ def _undecodable(error: Exception, limits: Limits) -> Rejected | Transient:
         pixels = re.search(r"(\d+) pixels", str(error))
         return _too_many_pixels(int(pixels[1]) if pixels else 0, limits)
     return Rejected(422, "corrupt_pixels", f"the picture cannot be decoded: {error}"[:300])
+
+
+def _load(image: Image.Image, limits: Limits) -> None:
+    try:
+        image.load()
+    except Exception as error:  # decoders of untrusted bytes raise anything
+        raise _undecodable(error, limits) from error
 
 
 def _orientation(image: Image.Image) -> Orientation:

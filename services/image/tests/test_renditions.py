@@ -436,6 +436,18 @@ def test_what_is_no_picture(data):
     assert refused(data).code == "corrupt_pixels"
 
 
+def test_a_whole_png_whose_pixels_do_not_inflate():
+    def chunk(kind, body):
+        return (
+            len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+        )
+
+    header = (64).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    parts = ((b"IHDR", header), (b"IDAT", b"\x78\x9c" + b"\xff" * 200), (b"IEND", b""))
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+    assert refused(data, width=10).code == "corrupt_pixels"
+
+
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF"])
 def test_a_picture_cut_in_half(form):
     data = saved(photograph(200, 150), form)
