@@ -1,0 +1,97 @@
+"""The wiring of the augmentation service: what it owns, hears and serves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from imagesystem import platform, web
+from imagesystem.health import Health
+from imagesystem.metrics import Metrics
+from imagesystem.platform import Connect, Platform
+from imagesystem.topology import CONSUMERS
+from imagesystem.workers import WorkerPool, usable_cores
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from augmentation_service.descriptions import catalogue
+from augmentation_service.engine import REGISTRY
+from augmentation_service.handlers import Handlers
+from augmentation_service.measures import Measures
+from augmentation_service.originals import Originals
+from augmentation_service.previews import Previews
+from augmentation_service.rendering import prepare
+from augmentation_service.routes import ROUTES
+from augmentation_service.settings import Settings
+from augmentation_service.studio import Studio
+from augmentation_service.variants import Variants
+
+__all__ = ["create_app"]
+
+
+def create_app(settings: Settings, connect: Connect = platform.connect) -> Litestar:
+    """Return the augmentation service's app."""
+    health, metrics = Health("augmentation"), Metrics()
+    measures = Measures(metrics)
+    described = catalogue(REGISTRY.values(), max_steps=settings.max_steps)
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with (
+            connect(settings, health, metrics) as connected,
+            WorkerPool(settings.workers or usable_cores(), prepare) as pool,
+            _housekeeping(connected, measures, health),
+        ):
+            originals = Originals(connected.bus, connected.bucket("originals"))
+            previews = Previews(
+                pool,
+                measures,
+                max_waiting=settings.max_waiting,
+                deadline_s=settings.deadline_s,
+            )
+            app.state.studio = Studio(originals, previews, settings)
+            yield
+
+    return web.create_app(
+        settings=settings,
+        health=health,
+        measures=metrics,
+        routes=ROUTES,
+        lifespan=lifespan,
+        dependencies={
+            "studio": Provide(_provide_studio, sync_to_thread=False),
+            "catalogue": Provide(lambda: described, sync_to_thread=False),
+        },
+    )
+
+
+def _provide_studio(state: State) -> Studio:
+    studio: Studio = state.studio
+    return studio
+
+
+@asynccontextmanager
+async def _housekeeping(
+    connected: Platform, measures: Measures, health: Health
+) -> AsyncIterator[None]:
+    """Know which variants there are, and drop those of deleted images."""
+    variants = Variants(connected.bucket("variants"), measures)
+    handlers = Handlers(variants)
+    following = asyncio.create_task(variants.follow())
+    deleted = await connected.bus.consume(CONSUMERS["augmentation-deleted"], handlers.image_deleted)
+    health.watch("variant_index", lambda: variants.unhealthy)
+    health.watch("augmentation-deleted", lambda: deleted.healthy)
+    health.watch(
+        "variant_index_task",
+        lambda: "the task that follows the variants has ended" if following.done() else None,
+        fatal=True,
+    )
+    try:
+        yield
+    finally:
+        health.stopping = True
+        await deleted.stop()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)

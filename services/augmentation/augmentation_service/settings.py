@@ -1,0 +1,39 @@
+"""What the environment may set for this service, with units."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from imagesystem.settings import ServiceSettings
+from msgspec import Meta
+
+__all__ = ["Settings"]
+
+
+class Settings(ServiceSettings, frozen=True, kw_only=True):
+    """The augmentation service's settings; a field `workers` is the variable `WORKERS`."""
+
+    workers: Annotated[
+        int, Meta(ge=0, le=256, description="worker processes that augment; 0: one per core")
+    ] = 0
+    max_waiting: Annotated[
+        int, Meta(ge=1, description="previews that wait for a worker; more are answered 503")
+    ] = 32
+    deadline_s: Annotated[
+        float, Meta(gt=0, description="seconds that one preview may take a worker")
+    ] = 30.0
+    max_pixels: Annotated[
+        int,
+        Meta(ge=1, description="pixels of a picture at most, as decoded and after every step"),
+    ] = 100_000_000
+    max_upload_bytes: Annotated[
+        int, Meta(ge=1, description="bytes of a picture that is sent for a preview")
+    ] = 50 * 1024 * 1024
+    max_request_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            description="bytes of what is sent besides the picture: recipe, boxes, keypoints",
+        ),
+    ] = 1024 * 1024
+    max_steps: Annotated[int, Meta(ge=1, le=256, description="steps of a recipe")] = 32
