@@ -52,19 +52,20 @@ class Batch:
         self.first = 0
         self.last = 0
         self.message_id = ""
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[None] = self._loop.create_future()
 
     def receive(self, _index: int, message: Msg) -> None:
         """Take one answer; the batch is done when all came or the server says there are no more."""
-        if self.done.done():
+        if self._done.done():
             return
         status = status_of(message)
         headers = message.headers or {}
         if status in {"204", "404"}:
-            self.done.set_result(None)
+            self._done.set_result(None)
         elif status:
             text = f"a read was refused: {status} {headers.get('Description', '')}"
-            self.done.set_exception(Unavailable("nats", text))
+            self._done.set_exception(Unavailable("nats", text))
         else:
             if not self.chunks:
                 self.pending = int(headers.get("Nats-Num-Pending", "-1"))
@@ -73,7 +74,24 @@ class Batch:
             self.chunks.append(message.data)
             if len(self.chunks) == self.count:
                 self.last = int(headers.get("Nats-Sequence", "0"))
-                self.done.set_result(None)
+                self._done.set_result(None)
+
+    async def complete(self) -> None:
+        """Wait for the end; raises `Unavailable` when nothing comes for a while."""
+        timer = self._loop.call_later(PATIENCE_S, self._check, len(self.chunks))
+        try:
+            await self._done
+        finally:
+            timer.cancel()
+
+    def _check(self, before: int) -> None:
+        if self._done.done():
+            return
+        if len(self.chunks) == before:
+            text = f"the object store fell silent for {PATIENCE_S:g} s"
+            self._done.set_exception(Unavailable("nats", text))
+        else:
+            self._loop.call_later(PATIENCE_S, self._check, len(self.chunks))
 
     def index(self, info: ObjectInfo) -> int:
         """Return which of the object's chunks is the first; one past the end if there is none.
@@ -168,19 +186,10 @@ class Batches:
         try:
             with self._inbox.expect(batch.receive) as token:
                 await self._inbox.send(self._layout.direct, msgspec.json.encode(request), token)
-                await self._complete(batch)
+                await batch.complete()
         finally:
             self._credit.give(size)
         return batch
-
-    async def _complete(self, batch: Batch) -> None:
-        arrived = -1
-        while not batch.done.done():
-            if arrived == len(batch.chunks):
-                raise Unavailable("nats", f"the object store fell silent for {PATIENCE_S:g} s")
-            arrived = len(batch.chunks)
-            await asyncio.wait({batch.done}, timeout=PATIENCE_S)
-        batch.done.result()
 
     async def _from_leader(self, info: ObjectInfo, sequence: int, skip: int, count: int) -> Batch:
         """Return chunks one by one from the leader, which lacks nothing that was confirmed."""

@@ -8,7 +8,7 @@ gets a token under one wildcard inbox, and whoever waits is called for each mess
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import nats.errors
@@ -21,6 +21,8 @@ __all__ = ["PATIENCE_S", "Inbox", "Receive", "status_of"]
 
 #: Seconds of silence after which the server is taken for unavailable.
 PATIENCE_S = 5.0
+#: Bytes waiting to be sent up to which a publish does not wait for them to go.
+UNSENT_BYTES = 1024**2
 
 #: Called with the index that stood in the reply subject, and the message; must not raise.
 Receive = Callable[[int, Msg], None]
@@ -36,6 +38,32 @@ def status_of(message: Msg) -> str:
 def _unavailable(error: BaseException | str) -> Unavailable:
     text = error if isinstance(error, str) else str(error) or type(error).__name__
     return Unavailable("nats", f"the object store does not answer: {text}")
+
+
+class Answer:
+    """The one message that answers a request."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._message: asyncio.Future[Msg] = self._loop.create_future()
+
+    def receive(self, _index: int, message: Msg) -> None:
+        """Take the first message."""
+        if not self._message.done():
+            self._message.set_result(message)
+
+    async def wait(self) -> Msg:
+        """Return it; raises `Unavailable` when it does not come in time."""
+        # One timer: this is waited for so often that `asyncio.timeout` shows.
+        timer = self._loop.call_later(PATIENCE_S, self._give_up)
+        try:
+            return await self._message
+        finally:
+            timer.cancel()
+
+    def _give_up(self) -> None:
+        if not self._message.done():
+            self._message.set_exception(_unavailable(f"no answer in {PATIENCE_S:g} s"))
 
 
 class Inbox:
@@ -97,48 +125,45 @@ class Inbox:
         payload: bytes | memoryview,
         token: str,
         index: int = 0,
-        headers: Mapping[str, str] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         """Publish with a reply subject of `token`; raises `Unavailable` when it cannot."""
-        if not self._prefix or self._opened is None or not self._opened.done():
+        if self._opened is None or not self._opened.done():
             await self.open()
+        message = self.client.publish(
+            subject,
+            payload,  # type: ignore[arg-type]  # it is only measured and copied
+            reply=f"{self._prefix}{token}.{index}",
+            headers=headers,
+        )
+        try:
+            if self.client.pending_data_size + len(payload) < UNSENT_BYTES:
+                await message
+            else:
+                await self._patiently(message)
+        except (nats.errors.Error, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def _patiently(self, sending: Awaitable[None]) -> None:
+        """Wait while a full buffer is sent, during which nats-py swallows a cancellation."""
         task = asyncio.current_task()
         cancelling = task.cancelling() if task else 0
-        limit = asyncio.timeout(PATIENCE_S)
-        try:
-            async with limit:
-                await self.client.publish(
-                    subject,
-                    payload,  # type: ignore[arg-type]  # it is only measured and copied
-                    reply=f"{self._prefix}{token}.{index}",
-                    headers=dict(headers) if headers else None,
-                )
-        except (nats.errors.Error, OSError) as error:  # TimeoutError is an OSError
-            raise _unavailable(error) from error
-        # Flushing a full buffer, the client swallows both our deadline and our cancellation.
+        async with asyncio.timeout(PATIENCE_S) as limit:
+            await sending
         if task and task.cancelling() > cancelling:
             raise asyncio.CancelledError
         if limit.expired():
             raise _unavailable("nothing could be sent")
 
     async def request(
-        self, subject: str, payload: bytes = b"", headers: Mapping[str, str] | None = None
+        self, subject: str, payload: bytes = b"", headers: dict[str, str] | None = None
     ) -> Msg:
         """Return the first answer; raises `Unavailable` when there is none."""
         self.check()
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-
-        def receive(_index: int, message: Msg) -> None:
-            if not answer.done():
-                answer.set_result(message)
-
-        with self.expect(receive) as token:
+        answer = Answer()
+        with self.expect(answer.receive) as token:
             await self.send(subject, payload, token, headers=headers)
-            try:
-                async with asyncio.timeout(PATIENCE_S):
-                    message = await answer
-            except TimeoutError as error:
-                raise _unavailable(f"no answer in {PATIENCE_S:g} s") from error
+            message = await answer.wait()
         if status_of(message) == "503":
             raise _unavailable("nobody serves it")
         return message

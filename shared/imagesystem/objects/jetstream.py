@@ -18,9 +18,9 @@ from imagesystem.objects.writing import Writer
 __all__ = ["JetStreamBucket", "stream_config"]
 
 #: Bytes that may be asked for and not yet received, over all reads of a bucket.
-READ_CREDIT = 12 * 1024**2
+READ_CREDIT = 8 * 1024**2
 #: Bytes that may be published and not yet confirmed, over all writes to a bucket.
-WRITE_CREDIT = 8 * 1024**2
+WRITE_CREDIT = 4 * 1024**2
 
 
 class JetStreamBucket:

@@ -73,6 +73,7 @@ class Publications:
         self._failure: ImageSystemError | None = None
         self._progress: asyncio.Future[None] | None = None
         self._enough = 0
+        self._refused = False
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -139,7 +140,8 @@ class Publications:
         while True:
             if self._failure is not None:
                 raise self._failure
-            await self._send_refused()
+            if self._refused:
+                await self._send_refused()
             if len(self._unconfirmed) <= enough:
                 return
             self._enough = enough
@@ -159,6 +161,7 @@ class Publications:
                 await self._send(index, publication)
 
     async def _send_refused(self) -> None:
+        self._refused = False
         refused = [(i, p) for i, p in self._unconfirmed.items() if p.refused]
         if refused:
             await asyncio.sleep(min(BACKOFF_S * 2 ** refused[0][1].attempts, BACKOFF_MAX_S))
@@ -200,7 +203,7 @@ class Publications:
             self._sequences[index] = ack.seq
             self._settle(index)
         elif ack.error.code == TOO_MANY_REQUESTS:
-            publication.refused = True
+            self._refused = publication.refused = True
             self._wake()
         else:
             self._failure = self._failure or error_of(ack.error, publication.subject)

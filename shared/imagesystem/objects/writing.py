@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
@@ -114,17 +114,11 @@ class Writer:
         subject, nuid = self._layout.chunks(draft.nuid), draft.nuid
         size, count, digest = 0, 0, hashlib.sha256()
         if isinstance(data, bytes):
-            hashing: asyncio.Future[None] | None = None
-            if len(data) < THREAD_BYTES:
-                digest.update(data)
-            else:
-                loop = asyncio.get_running_loop()
-                hashing = loop.run_in_executor(None, digest.update, data)
+            hashing = self._hash(digest, data)
             for piece in slices(data, draft.chunk_bytes):
                 await publications.publish(subject, piece, f"{nuid}/{count}")
                 count += 1
-            if hashing is not None:
-                await hashing
+            await hashing
             size = len(data)
         else:
             async with aclosing(rechunk(data, draft.chunk_bytes)) as chunks:
@@ -133,6 +127,17 @@ class Writer:
                     await publications.publish(subject, chunk, f"{nuid}/{count}")
                     size, count = size + len(chunk), count + 1
         return msgspec.structs.replace(draft, size=size, chunks=count, digest=digest.hexdigest())
+
+    def _hash(self, digest: hashlib._Hash, data: bytes) -> Awaitable[None]:
+        """Hash in a thread at once, or, what is small, here while the server takes the bytes."""
+        if len(data) >= THREAD_BYTES:
+            return asyncio.get_running_loop().run_in_executor(None, digest.update, data)
+
+        async def later() -> None:
+            await asyncio.sleep(0)
+            digest.update(data)
+
+        return later()
 
     async def _reorder(self, draft: ObjectInfo, sequences: list[int]) -> ObjectInfo:
         """Write the chunks again, one after the other: some had been lost and came too late."""
