@@ -17,7 +17,7 @@ from imagesystem.bus.jetstream import JetStreamBus
 from imagesystem.events import DeadLetter, Fact
 from imagesystem.metrics import Metrics
 from imagesystem.objects.jetstream import JetStreamBucket
-from imagesystem.topology import BUCKETS
+from imagesystem.topology import BUCKETS, SERVICES
 from local_stack.stack import Stack
 from nats.aio.client import Client
 
@@ -78,6 +78,15 @@ class System:
                     await asyncio.sleep(0.05)
             while len(await self.facts(image_id)) > 1:
                 await asyncio.sleep(0.05)
+
+    async def back(self, http: httpx.AsyncClient, part: str) -> None:
+        """Return once a part that was killed is ready, and the one port leads to it again."""
+        await self.stack.wait_ready(part)
+        if part not in SERVICES:
+            return
+        async with asyncio.timeout(PATIENCE_S):
+            while (await http.get(f"/{part}/health/ready")).status_code != 200:
+                await asyncio.sleep(0.1)
 
     async def facts(self, image_id: str) -> list[Received[Fact]]:
         """Return what the log holds about the image, oldest first."""

@@ -49,7 +49,7 @@ async def test_what_was_accepted_survives_the_death_of(
         await asyncio.sleep(0.02)
     await system.stack.kill(part)
     await asyncio.gather(*uploads)
-    await system.stack.wait_ready(part)
+    await system.back(http, part)
 
     assert accepted == set(pictures)
     for image_id, data in pictures.items():
