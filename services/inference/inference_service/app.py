@@ -1,0 +1,60 @@
+"""The wiring: what inference hears, what it serves, what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from imagesystem import platform, web
+from imagesystem.health import Health
+from imagesystem.metrics import Metrics
+from imagesystem.platform import Connect
+from imagesystem.topology import CONSUMERS
+from imagesystem.workers import WorkerPool
+from litestar import Litestar
+
+from inference_service.handlers import InferHandler, UploadedHandler
+from inference_service.recognition import Recognition
+from inference_service.routes import FORM_BYTES, routes
+from inference_service.settings import Settings
+from inference_service.tasks import TASKS, prepare_worker
+
+__all__ = ["create_app"]
+
+
+def create_app(settings: Settings, connect: Connect = platform.connect) -> Litestar:
+    """Return the inference service."""
+    health, measures = Health("inference"), Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            bus_and_objects = await stack.enter_async_context(connect(settings, health, measures))
+            bus, originals = bus_and_objects.bus, bus_and_objects.bucket("originals")
+            pool = WorkerPool(settings.worker_count, prepare_worker)
+            await stack.enter_async_context(pool)
+            recognition = Recognition(
+                bus, originals, pool, settings.limits, deadline_s=settings.deadline_s
+            )
+            app.state.recognition, app.state.settings = recognition, settings
+
+            handlers: dict[str, UploadedHandler | InferHandler] = {
+                "inference-uploaded": UploadedHandler(recognition, settings.planned_tasks),
+                **{f"inference-{task}": InferHandler(recognition) for task in TASKS},
+            }
+            for name, handler in handlers.items():
+                consumption = await bus.consume(
+                    CONSUMERS[name], handler.handle, gave_up=handler.gave_up
+                )
+                stack.push_async_callback(consumption.stop)
+                health.watch(name, lambda heard=consumption: heard.healthy)  # type: ignore[misc]
+            yield
+
+    return web.create_app(
+        settings=settings,
+        health=health,
+        measures=measures,
+        routes=routes,
+        lifespan=lifespan,
+        max_body_bytes=settings.max_upload_bytes + FORM_BYTES,
+    )

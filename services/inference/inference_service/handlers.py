@@ -1,0 +1,77 @@
+"""What happens when something is heard: one function per event, and what is said at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imagesystem.bus import Received
+from imagesystem.errors import Permanent
+from imagesystem.events import Event, Infer, Uploaded
+
+from inference_service.recognition import Recognition
+from inference_service.tasks import TASKS
+
+__all__ = ["InferHandler", "UploadedHandler"]
+
+
+class UploadedHandler:
+    """Durable `inference-uploaded`: every planned task, on one decode of the original."""
+
+    def __init__(self, recognition: Recognition, tasks: Sequence[str]) -> None:
+        self._recognition = recognition
+        self._tasks = tasks
+
+    async def handle(self, received: Received[Event]) -> None:
+        """Plan, look, say what was found; work that is done already is not done again."""
+        event = received.event
+        assert isinstance(event, Uploaded)  # noqa: S101  the durable hears nothing else
+        known = await self._recognition.known(event.image_id)
+        if known.sequence(Uploaded) > received.sequence:
+            return  # uploaded anew after a deletion: that message brings the work
+        await self._recognition.plan(event.image_id, self._tasks, known)
+        missing = [task for task in self._tasks if not known.done(task)]
+        done = [task for task in self._tasks if task not in missing]
+        await self._recognition.resolve(event.image_id, done, known)
+        if missing:
+            await self._recognition.infer(
+                event.image_id, missing, known, attempts=received.attempts
+            )
+
+    async def gave_up(self, received: Received[Event], error: Permanent, attempts: int) -> None:
+        """Say `failed` for every planned task that has no answer."""
+        event = received.event
+        assert isinstance(event, Uploaded)  # noqa: S101
+        known = await self._recognition.known(event.image_id)
+        await self._recognition.plan(event.image_id, self._tasks, known)
+        missing = [task for task in self._tasks if not known.done(task)]
+        await self._recognition.give_up(event.image_id, missing, error, attempts=attempts)
+
+
+class InferHandler:
+    """Durables `inference-<task>`: one task again, because somebody asked."""
+
+    def __init__(self, recognition: Recognition) -> None:
+        self._recognition = recognition
+
+    async def handle(self, received: Received[Event]) -> None:
+        """Run the task whatever is known already: that is what was asked."""
+        command = received.event
+        assert isinstance(command, Infer)  # noqa: S101  the durable hears nothing else
+        if command.task not in TASKS:
+            raise Permanent(f"there is no task {command.task!r}", code="unknown_task")
+        known = await self._recognition.known(command.image_id)
+        if not known.sequence(Uploaded):
+            raise Permanent(f"there is no image {command.image_id}", code="unknown_image")
+        await self._recognition.infer(
+            command.image_id, [command.task], known, attempts=received.attempts
+        )
+
+    async def gave_up(self, received: Received[Event], error: Permanent, attempts: int) -> None:
+        """Say `failed` for the task, unless nobody knows the image."""
+        command = received.event
+        assert isinstance(command, Infer)  # noqa: S101
+        known = await self._recognition.known(command.image_id)
+        if known.sequence(Uploaded) and command.task in TASKS:
+            await self._recognition.give_up(
+                command.image_id, [command.task], error, attempts=attempts
+            )

@@ -1,0 +1,61 @@
+"""What the environment may set."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from imagesystem.settings import ServiceSettings
+from imagesystem.workers import usable_cores
+
+from inference_service.tasks import TASKS, Limits
+
+__all__ = ["Settings"]
+
+_TASK_LIST = "(" + "|".join(TASKS) + ")"
+
+
+class Settings(ServiceSettings, frozen=True, kw_only=True):
+    """The settings of the inference service."""
+
+    workers: Annotated[
+        int, msgspec.Meta(ge=0, le=256, description="worker processes; 0: one per usable core")
+    ] = 0
+    max_pixels: Annotated[
+        int, msgspec.Meta(ge=1, description="pixels of the largest picture that is decoded")
+    ] = 100_000_000
+    max_upload_bytes: Annotated[
+        int, msgspec.Meta(ge=1, description="bytes of the largest file that may be sent here")
+    ] = 50 * 1024 * 1024
+    deadline_s: Annotated[
+        float, msgspec.Meta(gt=0, le=110, description="seconds that one picture may take a worker")
+    ] = 30.0
+    tasks: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=f"^{_TASK_LIST}(,{_TASK_LIST})*$",
+            description="tasks run on every upload, comma-separated",
+        ),
+    ] = ",".join(TASKS)
+    poison_sha256: Annotated[
+        str,
+        msgspec.Meta(
+            pattern="^([0-9a-f]{64})?$",
+            description="fault injection: the picture with this digest kills its worker process",
+        ),
+    ] = ""
+
+    @property
+    def planned_tasks(self) -> tuple[str, ...]:
+        """The tasks run on every upload, each once."""
+        return tuple(dict.fromkeys(self.tasks.split(",")))
+
+    @property
+    def worker_count(self) -> int:
+        """How many worker processes to start."""
+        return self.workers or usable_cores()
+
+    @property
+    def limits(self) -> Limits:
+        """What a worker keeps to."""
+        return Limits(max_pixels=self.max_pixels, poison_sha256=self.poison_sha256)
