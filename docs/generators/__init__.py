@@ -1,0 +1,1 @@
+"""What writes the pages under docs/reference: one module per page."""
