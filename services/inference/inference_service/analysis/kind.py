@@ -69,7 +69,8 @@ def find_evidence(
     equal, near = _neighbours(luma)
     quiet, grain = _grain(luma)
     strokes, evenness, ground = _strokes(luma)
-    from_median = cv2.absdiff(ground, np.full_like(ground, int(np.median(ground))))
+    median = int(np.searchsorted(_levels(ground), 0.5))
+    near_ground = cv2.inRange(ground, max(0, median - NEAR_GROUND), median + NEAR_GROUND)
     measured = (
         equal,
         near,
@@ -77,12 +78,12 @@ def find_evidence(
         grain,
         abs(float(shares @ np.log2(shares))) / 15,
         float(np.sort(shares)[-8:].sum()),
-        cv2.mean(cv2.subtract(pixels.max(axis=2), pixels.min(axis=2)))[0] / 255,
-        np.count_nonzero(from_median <= NEAR_GROUND) / luma.size,
+        _chroma(pixels),
+        cv2.countNonZero(near_ground) / luma.size,
         float(cv2.meanStdDev(ground)[1][0, 0]) / 255,
         strokes,
         evenness,
-        np.count_nonzero(edges) / edges.size,
+        cv2.countNonZero(edges) / edges.size,
     )
     return {name: round(float(value), 4) for name, value in zip(EVIDENCE, measured, strict=True)}
 
@@ -91,6 +92,14 @@ def _levels(values: Pixels) -> NDArray[np.float64]:
     """Return how many of the values are 0, 1, … or less, as shares (256,)."""
     counts = cv2.calcHist([values], [0], None, [256], [0, 256])[:, 0].astype(np.float64)
     return np.asarray(np.cumsum(counts) / values.size)
+
+
+def _chroma(pixels: Pixels) -> float:
+    # channel by channel: numpy is slow along an axis of three
+    red, green, blue = cv2.split(pixels)
+    strongest = cv2.max(cv2.max(red, green), blue)
+    weakest = cv2.min(cv2.min(red, green), blue)
+    return float(cv2.mean(cv2.subtract(strongest, weakest))[0]) / 255
 
 
 def _neighbours(luma: Pixels) -> tuple[float, float]:
