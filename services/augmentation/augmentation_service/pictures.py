@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -33,6 +34,8 @@ _SIGNATURES: dict[str, Callable[[bytes], bool]] = {
     "TIFF": lambda head: head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
 }
 _HEAD_BYTES = 64
+#: More pixels than any header of these formats can claim.
+_ANY_HEADER = 2**64
 #: What makes a picture upright, by its EXIF orientation (EXIF 2.32, 4.6.4); 1 is upright.
 _TRANSPOSITIONS = {
     2: Pillow.Transpose.FLIP_LEFT_RIGHT,
@@ -92,10 +95,9 @@ FORMATS: dict[str, Format] = {
 
 
 def prepare() -> None:
-    """Load all codecs, and let bombs raise: for the initialiser of a worker process."""
+    """Load all codecs: for the initialiser of a worker process."""
     Pillow.init()
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # there is a worker per core
-    warnings.simplefilter("error", Pillow.DecompressionBombWarning)
 
 
 def decode(data: bytes, max_pixels: int) -> Image:
@@ -111,8 +113,12 @@ def decode(data: bytes, max_pixels: int) -> Image:
         names = ", ".join(_SIGNATURES)
         raise Rejected(415, "unsupported_media_type", f"the content is none of {names}")
     try:
-        with Pillow.open(io.BytesIO(data), formats=[form]) as image:
-            _check_size(image, max_pixels)
+        # Opening reads the header alone, and the answer shall tell how many pixels it claims.
+        with _bombs_from(_ANY_HEADER):
+            image = Pillow.open(io.BytesIO(data), formats=[form])
+        _check_size(image, max_pixels)
+        with image, _bombs_from(max_pixels):
+            # Before anything looks for EXIF, which loads a PNG and passes over its errors.
             image.load()
             upright = _upright(image)
             return _as_array(colours.to_srgb(upright, image.info.get("icc_profile")))
@@ -125,6 +131,18 @@ def decode(data: bytes, max_pixels: int) -> Image:
     except Exception as error:  # decoders of untrusted bytes raise anything
         message = f"the picture cannot be decoded: {type(error).__name__}: {error}"[:300]
         raise Rejected(422, "corrupt_pixels", message) from error
+
+
+@contextmanager
+def _bombs_from(pixels: int) -> Iterator[None]:
+    """Have Pillow refuse pictures of more than `pixels`, its own way."""
+    before, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, pixels
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Pillow.DecompressionBombWarning)
+            yield
+    finally:
+        Pillow.MAX_IMAGE_PIXELS = before
 
 
 def _check_size(image: Pillow.Image, max_pixels: int) -> None:

@@ -155,20 +155,25 @@ def test_of_an_animation_the_first_frame() -> None:
         assert decoded[5, 5, 2] < 10
 
 
-def png_header(width: int, height: int) -> bytes:
+def png_header(width: int, height: int, pixels: bytes = zlib.compress(b"\0" * 99)) -> bytes:
+    """A PNG with whole chunks and not enough pixels."""
+
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (
             struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         )
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99))
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*parts) for parts in chunks)
 
 
 def test_sizes_are_checked_before_pixels_are_decoded() -> None:
     error = refused(png_header(50_000, 50_000), 100_000_000)
     assert (error.status, error.code) == (422, "too_many_pixels")
-    assert (error.limit, error.allowed) == ("MAX_PIXELS", 100_000_000)
+    assert (error.limit, error.allowed, error.actual) == ("MAX_PIXELS", 10**8, 25 * 10**8)
+    # Pillow's own limit is lower than ours, and must not get in its way.
+    assert refused(png_header(9_900, 9_900), 100_000_000).code == "corrupt_pixels"
     error = refused(saved(Image.new("L", (100, 101))), 10_000)
     assert (error.code, error.actual) == ("too_many_pixels", 10_100)
     assert decode(saved(Image.new("L", (100, 100))), 10_000).shape == (100, 100, 1)
@@ -186,6 +191,7 @@ def test_sizes_are_checked_before_pixels_are_decoded() -> None:
         (b"GIF89a", 422, "corrupt_pixels"),
         (b"II*\0", 422, "corrupt_pixels"),
         (png_header(64, 64), 422, "corrupt_pixels"),
+        (png_header(64, 64, b"\x78\x9c" + b"\xff" * 200), 422, "corrupt_pixels"),
     ],
 )
 def test_what_is_no_picture(data: bytes, status: int, code: str) -> None:

@@ -41,14 +41,14 @@ def _blurred(image: Image, stream: Stream, *, sigma: float) -> Image:
     channels = image.shape[2]
     if channels < 4:
         return with_channels(_filtered(image, sigma), channels)
-    result = image.copy()
+    colours = alpha.colours_of(image)
     if image[..., 3].min() == 255:
-        result[..., :3] = _filtered(np.ascontiguousarray(image[..., :3]), sigma)
-        return result
+        return alpha.with_colours(image, _filtered(colours, sigma))
     mixture = _filtered(alpha.weighted(image), sigma)
+    blurred = alpha.colours_of(alpha.divided(mixture))
     # Where everything within reach is transparent, there is no colour to be found.
-    np.copyto(result[..., :3], alpha.divided(mixture)[..., :3], where=mixture[..., 3:] > 0)
-    return result
+    cv2.copyTo(blurred, (mixture[..., 3] > 0).astype(np.uint8), colours)
+    return alpha.with_colours(image, colours)
 
 
 OPERATIONS = (

@@ -5,22 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from augmentation_service.engine.images import Image, with_channels
+from augmentation_service.engine.images import Image
 from augmentation_service.engine.operations import PixelOperation
 from augmentation_service.engine.parameters import Number
 from augmentation_service.engine.randomness import Stream
 
 __all__ = ["OPERATIONS"]
-
-_LEVELS = np.arange(256)
-
-
-def _looked_up(image: Image, table: Image) -> Image:
-    """Return the picture with each colour value v replaced by `table[v]`; alpha stays."""
-    channels = image.shape[2]
-    if channels == 4:
-        table = np.stack([table, table, table, _LEVELS.astype(np.uint8)], axis=-1)[None]
-    return with_channels(cv2.LUT(image, table), channels)
 
 
 def _brightened(image: Image, stream: Stream, *, amount: float) -> Image:
@@ -29,8 +19,13 @@ def _brightened(image: Image, stream: Stream, *, amount: float) -> Image:
     shift = int(abs(amount) * 255 / 100 + 0.5)
     if not shift:
         return image
-    table = np.clip(_LEVELS + (shift if amount > 0 else -shift), 0, 255).astype(np.uint8)
-    return _looked_up(image, table)
+    change = cv2.add if amount > 0 else cv2.subtract
+    # One for each channel. With the picture in one row: of 4 x 1 pixels, OpenCV would take them
+    # for one each.
+    shifts = np.array([shift, shift, shift, 0], np.float64)
+    row, result = image.reshape(1, -1, image.shape[2]), np.empty(image.shape, np.uint8)
+    change(row, shifts, result.reshape(row.shape))
+    return result
 
 
 OPERATIONS = (

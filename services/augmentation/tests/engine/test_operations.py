@@ -13,7 +13,7 @@ from augmentation_service.engine.parameters import Choice, Colour, Integer, Numb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-SHAPES = [(12, 12), (7, 19), (19, 7), (1, 1), (1, 9), (9, 1), (2, 3)]
+SHAPES = [(12, 12), (7, 19), (19, 7), (1, 1), (1, 9), (9, 1), (4, 1), (1, 4), (2, 3)]
 NAMES = sorted(REGISTRY)
 GEOMETRIC = [name for name in NAMES if isinstance(REGISTRY[name], GeometricOperation)]
 IN_PLACE = [name for name in NAMES if isinstance(REGISTRY[name], PixelOperation)]
