@@ -25,17 +25,24 @@ def to_srgb(image: Pillow.Image, profile: bytes | None) -> Pillow.Image:
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.has_transparency_data:
-        with_alpha = image.convert("RGBA")
+        with_alpha = _in_mode("RGBA", image)
+        if not profile:
+            return with_alpha
         colours = _in_srgb(with_alpha.convert("RGB"), profile)
         return Pillow.merge("RGBA", (*colours.split(), with_alpha.getchannel("A")))
     if image.mode in ("1", "L"):
-        return _in_srgb(image.convert("L"), profile).convert("L")
+        return _in_mode("L", _in_srgb(_in_mode("L", image), profile))
     if image.mode == "LAB":
         lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         return _transformed(image, lab)
     if image.mode not in ("RGB", "CMYK"):
         image = image.convert("RGB")
-    return _in_srgb(image, profile).convert("RGB")
+    return _in_mode("RGB", _in_srgb(image, profile))
+
+
+def _in_mode(mode: str, image: Pillow.Image) -> Pillow.Image:
+    """Convert, but do not copy what needs no conversion."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _eight_bit(image: Pillow.Image) -> Pillow.Image:

@@ -8,6 +8,7 @@ floats by operations that IEEE 754 rounds the same everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import cv2
@@ -20,6 +21,7 @@ __all__ = ["Weighted", "colours_of", "divided", "weighted", "with_colours"]
 
 #: uint16 (H, W, 4): colour times opacity three times, then opacity times 255; 0 to 65025.
 Weighted: TypeAlias = NDArray[np.uint16]
+_BAND_PIXELS = 1 << 15
 
 
 def colours_of(image: Image) -> Image:
@@ -37,10 +39,11 @@ def with_colours(image: Image, colours: Image) -> Image:
 
 def weighted(image: Image) -> Weighted:
     """Return an RGBA image multiplied by its opacity."""
-    *colours, opacity = cv2.split(image)
-    planes = [np.multiply(plane, opacity, dtype=np.uint16) for plane in colours]
-    planes.append(np.multiply(opacity, 255, dtype=np.uint16))
-    product: Weighted = cv2.merge(planes).astype(np.uint16, copy=False)
+    product = np.empty(image.shape, np.uint16)
+    for band in _bands(image.shape):
+        *colours, opacity = cv2.split(image[band])
+        planes = [np.multiply(plane, opacity, dtype=np.uint16) for plane in colours]
+        cv2.merge([*planes, np.multiply(opacity, 255, dtype=np.uint16)], product[band])
     return product
 
 
@@ -49,12 +52,19 @@ def divided(product: NDArray[Any]) -> Image:
 
     Cubic interpolation overshoots: values above 65025 are brought back to 255.
     """
-    *colours, opacity = cv2.split(product)
-    factor = np.float32(255) / np.maximum(opacity, 1).astype(np.float32)
-    planes = [_levels(plane * factor) for plane in colours]
-    planes.append(_levels(opacity * np.float32(1 / 255)))
-    image: Image = cv2.merge(planes).astype(np.uint8, copy=False)
+    image = np.empty(product.shape, np.uint8)
+    for band in _bands(product.shape):
+        *colours, opacity = cv2.split(product[band])
+        factor = np.float32(255) / np.maximum(opacity, 1).astype(np.float32)
+        planes = [_levels(plane * factor) for plane in colours]
+        cv2.merge([*planes, _levels(opacity * np.float32(1 / 255))], image[band])
     return image
+
+
+def _bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield rows by rows, few enough for a core's cache: memory for one band is all it takes."""
+    rows = max(1, _BAND_PIXELS // shape[1])
+    return (slice(start, start + rows) for start in range(0, shape[0], rows))
 
 
 def _levels(values: NDArray[Any]) -> NDArray[np.uint8]:
