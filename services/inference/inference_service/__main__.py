@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from imagesystem.server import run
-
-from inference_service.app import create_app
-from inference_service.settings import Settings
-
 
 def main() -> None:
     """Serve until told to stop."""
+    # Imported here: worker processes import this module too, and none of them serves.
+    from imagesystem.server import run  # noqa: PLC0415
+
+    from inference_service.app import create_app  # noqa: PLC0415
+    from inference_service.settings import Settings  # noqa: PLC0415
+
     run("inference", Settings, create_app)
 
 

@@ -44,15 +44,10 @@ _UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
 #: Modes that may be averaged as they are; the rest is converted first (to RGB unless named).
 _AVERAGED = {"L", "RGB", "CMYK", "LAB"}
 _CONVERTED = {"1": "L"}
-#: The value that means white, for grey levels deeper than 8 bits.
-_WHITE_LEVEL: dict[str, Callable[[NDArray[np.float32]], float]] = {
-    "I;16": lambda _: 65_535.0,
-    "I;16B": lambda _: 65_535.0,
-    "I;16L": lambda _: 65_535.0,
-    "I;16N": lambda _: 65_535.0,
-    "I": lambda grey: 255.0 if grey.max() <= 255 else max(65_535.0, float(grey.max())),
-    "F": lambda grey: 1.0 if grey.max() <= 1 else max(255.0, float(grey.max())),
-}
+#: Grey levels deeper than 8 bits.
+_DEEP = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}
+#: Where the values do not say what means white: the least of these that none exceeds.
+_WHITES = {"I": (255.0, 65_535.0), "F": (1.0, 255.0, 65_535.0)}
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,15 +172,11 @@ def _averaged(image: Image.Image, side: int) -> Image.Image:
 
     Band by band, so that a large picture is never held in a second, converted copy.
     """
-    if image.mode in _WHITE_LEVEL:
-        image = _eight_bit(image)
     factor = max(1, max(image.size) // side)
-    rows = max(1, BAND_PIXELS // image.width // factor) * factor
-    if rows >= image.height:
-        return _opaque(image).reduce(factor)
+    white = _white(image) if image.mode in _DEEP else 0.0
     bands = [
-        _opaque(image.crop((0, top, image.width, min(top + rows, image.height)))).reduce(factor)
-        for top in range(0, image.height, rows)
+        (_eight_bit(band, white) if white else _opaque(band)).reduce(factor)
+        for band in _bands(image, factor)
     ]
     whole = Image.new(bands[0].mode, (bands[0].width, sum(band.height for band in bands)))
     top = 0
@@ -193,6 +184,13 @@ def _averaged(image: Image.Image, side: int) -> Image.Image:
         whole.paste(band, (0, top))
         top += band.height
     return whole
+
+
+def _bands(image: Image.Image, multiple: int) -> Iterator[Image.Image]:
+    """Yield the picture in bands of so many rows, or a multiple of that."""
+    rows = max(1, BAND_PIXELS // image.width // multiple) * multiple
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -206,10 +204,22 @@ def _opaque(image: Image.Image) -> Image.Image:
     return image.convert(_CONVERTED.get(image.mode, "RGB"))
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Return grey levels of 16 bits, 32 bits or floats with 8 (Pillow's `convert` clips them)."""
-    grey = np.nan_to_num(np.asarray(image, np.float32), posinf=0.0, neginf=0.0)
-    scaled = np.clip(grey * (255.0 / _WHITE_LEVEL[image.mode](grey)) + 0.5, 0, 255)
+def _finite(image: Image.Image) -> NDArray[np.float32]:
+    return np.nan_to_num(np.asarray(image, np.float32), posinf=0.0, neginf=0.0)
+
+
+def _white(image: Image.Image) -> float:
+    """Return the value that means white in a picture of deep grey levels."""
+    if image.mode not in _WHITES:
+        return 65_535.0
+    highest = max(float(_finite(band).max()) for band in _bands(image, 1))
+    return next((white for white in _WHITES[image.mode] if highest <= white), highest)
+
+
+def _eight_bit(image: Image.Image, white: float) -> Image.Image:
+    """Return deep grey levels with 8 bits (Pillow's `convert` clips them)."""
+    grey = _finite(image)
+    scaled = np.clip(grey * (255.0 / white) + 0.5, 0, 255)
     key = image.info.get("transparency")
     if isinstance(key, int):  # PNG's tRNS: the one level that is transparent
         scaled[grey == key] = 255
