@@ -14,6 +14,7 @@ from imagesystem.workers import WorkerPool
 from litestar import Litestar
 
 from inference_service.handlers import InferHandler, UploadedHandler
+from inference_service.measures import Measures
 from inference_service.recognition import Recognition
 from inference_service.routes import FORM_BYTES, routes
 from inference_service.settings import Settings
@@ -24,17 +25,23 @@ __all__ = ["create_app"]
 
 def create_app(settings: Settings, connect: Connect = platform.connect) -> Litestar:
     """Return the inference service."""
-    health, measures = Health("inference"), Metrics()
+    health, metrics = Health("inference"), Metrics()
+    measures = Measures(metrics)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            bus_and_objects = await stack.enter_async_context(connect(settings, health, measures))
-            bus, originals = bus_and_objects.bus, bus_and_objects.bucket("originals")
+            connected = await stack.enter_async_context(connect(settings, health, metrics))
+            bus, originals = connected.bus, connected.bucket("originals")
             pool = WorkerPool(settings.worker_count, prepare_worker)
             await stack.enter_async_context(pool)
             recognition = Recognition(
-                bus, originals, pool, settings.limits, deadline_s=settings.deadline_s
+                bus,
+                originals,
+                pool,
+                settings.limits,
+                measures,
+                deadline_s=settings.deadline_s,
             )
             app.state.recognition, app.state.settings = recognition, settings
 
@@ -53,7 +60,7 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
     return web.create_app(
         settings=settings,
         health=health,
-        measures=measures,
+        measures=metrics,
         routes=routes,
         lifespan=lifespan,
         max_body_bytes=settings.max_upload_bytes + FORM_BYTES,

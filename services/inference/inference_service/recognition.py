@@ -22,6 +22,7 @@ from imagesystem.events import (
 from imagesystem.objects import Bucket
 from imagesystem.workers import WorkerDied, WorkerPool
 
+from inference_service.measures import Measures
 from inference_service.tasks import TASKS, Limits, Outcome, Result, Verdict, analyse
 
 __all__ = ["Known", "Recognition", "TasksFailed"]
@@ -80,6 +81,7 @@ class Recognition:
         originals: Bucket,
         pool: WorkerPool,
         limits: Limits,
+        measures: Measures,
         *,
         deadline_s: float,
     ) -> None:
@@ -87,7 +89,9 @@ class Recognition:
         self._originals = originals
         self._pool = pool
         self._limits = limits
+        self._measures = measures
         self._deadline_s = deadline_s
+        measures.waiting.set_function(lambda: pool.waiting)
 
     async def known(self, image_id: str) -> Known:
         """Return what the log says about an image; raises `ImageDeleted` at a tombstone."""
@@ -112,9 +116,14 @@ class Recognition:
 
         Raises what `analyse` raises, `WorkerDied`, or `Transient` `deadline_exceeded`.
         """
-        return await self._pool.run(
+        outcome = await self._pool.run(
             analyse, data, tuple(tasks), self._limits, deadline_s=self._deadline_s
         )
+        self._measures.decode_seconds.observe(outcome.decode_ms / 1000)
+        for verdict in outcome.verdicts:
+            self._measures.tasks.labels(verdict.task, verdict.code or "done").inc()
+            self._measures.task_seconds.labels(verdict.task).observe(verdict.duration_ms / 1000)
+        return outcome
 
     async def original(self, image_id: str) -> bytes:
         """Return the bytes of the original.

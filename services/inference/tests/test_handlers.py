@@ -21,10 +21,12 @@ from imagesystem.events import (
     Uploaded,
 )
 from imagesystem.memory import MemoryPlatform
+from imagesystem.metrics import Metrics, render
 from imagesystem.topology import CONSUMERS
 from imagesystem.workers import WorkerDied
 from inference_service import recognition as recognition_module
 from inference_service.handlers import InferHandler, UploadedHandler
+from inference_service.measures import Measures
 from inference_service.recognition import Recognition
 from inference_service.tasks import TASKS, Limits, Outcome, Task
 from PIL import Image
@@ -60,12 +62,14 @@ class Stage:
     def __init__(self) -> None:
         self.platform, self.pool = MemoryPlatform(), Pool()
         self.bus, self.originals = self.platform.bus, self.platform.bucket("originals")
+        self.metrics = Metrics()
         limits = Limits(max_pixels=10_000)
         self.recognition = Recognition(
             self.bus,
             self.originals,
             self.pool,  # type: ignore[arg-type]
             limits,
+            Measures(self.metrics),
             deadline_s=5,
         )
         self.consumptions: list[Consumption] = []
@@ -136,6 +140,7 @@ async def test_an_upload_is_planned_then_analysed(stage: Stage) -> None:
     row = TASKS["analysis"]
     assert (fact.model, fact.model_version, fact.attempts) == (row.model, row.version, 1)
     assert not stage.letters()
+    assert b'inference_tasks_total{outcome="done",task="analysis"} 1.0' in render(stage.metrics)
 
 
 async def test_what_is_done_is_not_done_again(stage: Stage) -> None:
