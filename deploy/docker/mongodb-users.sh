@@ -1,0 +1,11 @@
+#!/bin/sh
+# Run by the mongo image on an empty database: the one user besides the administrator.
+METADATA_PASSWORD=$(cat /credentials/mongodb-metadata) \
+ADMIN_PASSWORD=$(cat /credentials/mongodb-admin) \
+mongosh --quiet --host 127.0.0.1 admin --eval '
+  db.auth("admin", process.env.ADMIN_PASSWORD);
+  db.createUser({
+    user: "metadata", pwd: process.env.METADATA_PASSWORD,
+    roles: [{role: "readWrite", db: "image_system"}],
+  });
+'
