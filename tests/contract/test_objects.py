@@ -361,6 +361,19 @@ async def test_watching_without_following_lists(bucket: Bucket) -> None:
     assert sorted(listed, key=lambda info: info.name) == kept  # type: ignore[union-attr]
 
 
+async def test_thousands_are_listed(bucket: Bucket) -> None:
+    """More than the server sends before it wants to hear that it may go on."""
+    names = iter(range(4_000))
+
+    async def write() -> None:
+        for name in names:
+            await bucket.put(f"{name:0200}", b"")
+
+    await asyncio.gather(*(write() for _ in range(50)))
+    listed = [info.name async for info in bucket.watch(follow=False) if info is not None]
+    assert sorted(listed) == [f"{name:0200}" for name in range(4_000)]
+
+
 async def test_watching(bucket: Bucket) -> None:
     first = await bucket.put("a", b"1")
     async with aclosing(bucket.watch()) as changes:  # type: ignore[type-var]
