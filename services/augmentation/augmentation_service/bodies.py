@@ -45,15 +45,16 @@ def check_headers(headers: Mapping[str, str], limit: str, allowed: int, overhead
         raise too_large(limit, allowed, int(announced))
 
 
-async def read(receive: Receive, limit: str, allowed: int) -> AsyncIterator[bytes]:
+async def read(receive: Receive, limit: str, allowed: int, idle_s: float) -> AsyncIterator[bytes]:
     """Yield the body's pieces.
 
     Raises `Rejected`: 413 `body_too_large` as soon as there is too much, also where no length
-    was announced; 400 `incomplete_body` when the client went away in the middle.
+    was announced; 400 `incomplete_body` when the client went away in the middle; 408
+    `body_timeout` after `idle_s` seconds without a byte.
     """
     received, more = 0, True
     while more:
-        message = await receive()
+        message = await _next(receive, idle_s)
         if message["type"] == "http.disconnect":
             raise Rejected(400, "incomplete_body", "the body ended before its end")
         piece, more = message.get("body", b""), message.get("more_body", False)
@@ -62,6 +63,20 @@ async def read(receive: Receive, limit: str, allowed: int) -> AsyncIterator[byte
             raise too_large(limit, allowed, received)
         if piece:
             yield piece
+
+
+async def _next(receive: Receive, idle_s: float) -> Mapping[str, Any]:
+    try:
+        async with asyncio.timeout(idle_s):
+            return await receive()
+    except TimeoutError as error:
+        raise Rejected(
+            408,
+            "body_timeout",
+            f"no byte of the body came for {idle_s:g} s",
+            limit="IDLE_TIMEOUT_S",
+            headers={"connection": "close"},
+        ) from error
 
 
 class Spool:

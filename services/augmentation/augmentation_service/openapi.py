@@ -41,6 +41,7 @@ _PROBLEMS = {
     "invalid_parameter, invalid_labels, output_too_large, malformed_multipart, missing_file, "
     "repeated_field, incomplete_body",
     404: "unknown_image",
+    408: "body_timeout",
     410: "image_deleted",
     413: "body_too_large, form_too_large",
     415: "unsupported_media_type, unsupported_content_encoding",

@@ -25,7 +25,7 @@ AnyRequest = Request[Any, Any, Any]
 
 @get(
     "/augmentation/operations",
-    responses={200: ResponseSpec(Catalogue, description="All operations")},
+    responses={200: ResponseSpec(Catalogue, generate_examples=False, description="All operations")},
     summary="What can be done to a picture",
     tags=["operations"],
 )

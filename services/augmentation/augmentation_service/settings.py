@@ -36,4 +36,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
             description="bytes of what is sent besides the picture: recipe, boxes, keypoints",
         ),
     ] = 1024 * 1024
+    idle_timeout_s: Annotated[
+        float, Meta(gt=0, description="seconds without a byte after which a request is given up")
+    ] = 60.0
     max_steps: Annotated[int, Meta(ge=1, le=256, description="steps of a recipe")] = 32

@@ -36,12 +36,12 @@ class Studio:
     async def of_image(self, receive: Receive, headers: Mapping[str, str]) -> Rendered:
         """Make a variant of an image that was uploaded before; the body is JSON.
 
-        Raises `Rejected`: 400 (what `requests` raises, `malformed_image_id`), 404, 410, 413,
-        415, and what `Previews.make` raises.
+        Raises `Rejected`: 400 (what `requests` raises, `malformed_image_id`), 404, 408, 410,
+        413, 415, and what `Previews.make` raises.
         """
         allowed = self._limits.max_request_bytes
         bodies.check_headers(headers, "MAX_REQUEST_BYTES", allowed)
-        pieces = bodies.read(receive, "MAX_REQUEST_BYTES", allowed)
+        pieces = bodies.read(receive, "MAX_REQUEST_BYTES", allowed, self._settings.idle_timeout_s)
         preview = requests.from_json(b"".join([piece async for piece in pieces]))
         image_id = parse_image_id(preview.image_id)
         original = await self._originals.find(image_id)
@@ -53,12 +53,14 @@ class Studio:
     ) -> Rendered:
         """Make a variant of the picture in a form; nothing of it is kept.
 
-        Raises `Rejected`: what `forms.read`, `requests` and `Previews.make` raise, 413, 415.
+        Raises `Rejected`: what `forms.read`, `requests` and `Previews.make` raise, 408, 413, 415.
         """
         allowed = self._limits.max_upload_bytes
         overhead = self._limits.max_request_bytes + _FORM_OVERHEAD
         bodies.check_headers(headers, "MAX_UPLOAD_BYTES", allowed, overhead)
-        body = bodies.read(receive, "MAX_UPLOAD_BYTES", allowed + overhead)
+        body = bodies.read(
+            receive, "MAX_UPLOAD_BYTES", allowed + overhead, self._settings.idle_timeout_s
+        )
         with Spool() as spool:
             fields = await forms.read(body, boundary, spool, self._limits)
             job = self._job(requests.from_form(fields), spool.sha256)

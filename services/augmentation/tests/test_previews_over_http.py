@@ -11,8 +11,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from augmentation_service.app import create_app
+from augmentation_service.settings import Settings
 from imagesystem import ids
 from imagesystem.memory import MemoryPlatform
+from imagesystem.testing import client
 from PIL import Image
 
 Upload = Callable[..., Awaitable[str]]
@@ -414,6 +417,20 @@ async def test_a_client_that_leaves_in_the_middle(http: httpx.AsyncClient) -> No
     await transport.app(scope, receive, send)
     assert sent[0]["status"] == 400
     assert b"incomplete_body" in sent[1]["body"]
+
+
+async def test_a_client_that_stops_in_the_middle(photo: Photo) -> None:
+    settings = Settings(workers=1, idle_timeout_s=0.05)
+
+    async def stopping() -> AsyncIterator[bytes]:
+        yield part("file", b"half", "a")[:-2]
+        await asyncio.sleep(60)
+
+    async with client(create_app(settings, MemoryPlatform().connect)) as http:
+        answer = await http.post(URL, content=stopping(), headers=FORM)
+        problem = refused(answer, 408, "body_timeout")
+        assert problem["limit"] == "IDLE_TIMEOUT_S"
+        assert (await of_file(http, photo())).status_code == 200
 
 
 async def test_wrong_methods_and_stray_parameters(http: httpx.AsyncClient) -> None:
