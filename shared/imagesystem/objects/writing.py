@@ -157,12 +157,14 @@ class Writer:
 
     async def _describe(self, info: ObjectInfo, expected: int) -> int:
         """Publish a description that is to follow that of sequence `expected`; return its own."""
-        kind = "deleted" if info.deleted else "meta"
+        # An id of its own each time: a cluster takes a repeated one for confirmed, whatever it
+        # expects, so that two deletions of one object would both be told that they did it.
+        message_id = f"{info.nuid}/{self._nuid.next().decode()}"
         with Publications(self._inbox, self._credit) as publications:
             await publications.publish(
                 self._layout.description(info.name),
                 encode_info(info),
-                f"{info.nuid}/{kind}/{expected}",
+                message_id,
                 {
                     "Nats-Rollup": "sub",
                     "Nats-Expected-Last-Subject-Sequence": str(expected),
