@@ -42,7 +42,8 @@ def usable_cores() -> int:
     return max(1, cores or 1)
 
 
-def _begin(initializer: Callable[[], None] | None) -> None:
+def _begin(initializer: Callable[[], None] | None, niceness: int) -> None:
+    os.nice(niceness)
     # Ctrl-C reaches the whole process group; only the service decides when workers stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if initializer is not None:
@@ -52,8 +53,9 @@ def _begin(initializer: Callable[[], None] | None) -> None:
 class _Lane:
     """One worker process, started on demand and again after it died."""
 
-    def __init__(self, initializer: Callable[[], None] | None) -> None:
+    def __init__(self, initializer: Callable[[], None] | None, niceness: int) -> None:
         self._initializer = initializer
+        self._niceness = niceness
         self._executor: ProcessPoolExecutor | None = None
         self.pid: int | None = None
 
@@ -64,7 +66,7 @@ class _Lane:
                 # spawn: the parent has threads and sockets that a fork must not copy
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_begin,
-                initargs=(self._initializer,),
+                initargs=(self._initializer, self._niceness),
             )
             try:
                 self.pid = await asyncio.wrap_future(executor.submit(os.getpid))
@@ -86,12 +88,19 @@ class _Lane:
 class WorkerPool:
     """`size` worker processes; a context manager: `async with WorkerPool(2) as pool`.
 
-    `initializer` runs once in each process (import what is slow there).
+    `initializer` runs once in each process (import what is slow there). `niceness` (0-19) is for
+    work that nobody waits for: it yields the cores to processes that answer requests.
     """
 
-    def __init__(self, size: int, initializer: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        size: int,
+        initializer: Callable[[], None] | None = None,
+        *,
+        niceness: int = 0,
+    ) -> None:
         self.size = size
-        self._lanes = [_Lane(initializer) for _ in range(size)]
+        self._lanes = [_Lane(initializer, niceness) for _ in range(size)]
         self._free: asyncio.LifoQueue[_Lane] = asyncio.LifoQueue()
         self.waiting = 0
 
