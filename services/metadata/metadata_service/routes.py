@@ -69,7 +69,9 @@ IMAGE_PARAMETERS: dict[str, Parameter] = {
 @get(
     "/metadata/images/list",
     operation_class=operation(LIST_PARAMETERS),
-    responses={200: ResponseSpec(ImageList, description="A page, newest first")},
+    responses={
+        200: ResponseSpec(ImageList, generate_examples=False, description="A page, newest first")
+    },
     summary="The pictures, newest first, page by page",
     tags=["images"],
 )
@@ -98,7 +100,9 @@ async def list_images(
 @get(
     "/metadata/images/{image_id:str}",
     operation_class=operation(IMAGE_PARAMETERS),
-    responses={200: ResponseSpec(ImageView, description="Everything known")},
+    responses={
+        200: ResponseSpec(ImageView, generate_examples=False, description="Everything known")
+    },
     summary="Everything known about one picture",
     tags=["images"],
 )
@@ -124,8 +128,14 @@ async def show_image(
 @patch(
     "/metadata/images/{image_id:str}",
     responses={
-        200: ResponseSpec(ImageView, description="Applied: the picture as it is now"),
-        202: ResponseSpec(ImageView, description="Accepted, and applied as soon as possible"),
+        200: ResponseSpec(
+            ImageView, generate_examples=False, description="Applied: the picture as it is now"
+        ),
+        202: ResponseSpec(
+            ImageView,
+            generate_examples=False,
+            description="Accepted, and applied as soon as possible",
+        ),
     },
     summary="Change tags and caption",
     tags=["images"],
