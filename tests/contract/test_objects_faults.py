@@ -15,7 +15,7 @@ import pytest
 from imagesystem import ids
 from imagesystem.bus import provisioning
 from imagesystem.errors import ObjectMissing, Unavailable
-from imagesystem.objects import CHUNK_BYTES, inbox, publications
+from imagesystem.objects import CHUNK_BYTES, answers, publications
 from imagesystem.objects.inbox import Inbox
 from imagesystem.objects.jetstream import JetStreamBucket, stream_config
 from imagesystem.topology import Bucket
@@ -142,7 +142,7 @@ async def test_lost_confirmations_do_no_harm(
 ) -> None:
     """The first answer to every message is lost; with `everything`, reads fail for that."""
     monkeypatch.setattr(publications, "ACK_WAIT_S", 0.05)
-    monkeypatch.setattr(inbox, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(answers, "PATIENCE_S", 0.2)
     dispatch, seen, forgets = Inbox._dispatch, set[str](), True
 
     async def forgetful(self: Inbox, message: Msg) -> None:
@@ -306,7 +306,7 @@ async def test_a_put_to_a_server_that_hangs_can_be_cancelled(
 ) -> None:
     server, _, bucket = fragile
     monkeypatch.setattr(publications, "ACK_WAIT_S", 0.1)
-    monkeypatch.setattr(inbox, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(answers, "PATIENCE_S", 0.2)
     kept = await bucket.put("kept", b"1")
     assert server.process is not None
     server.process.send_signal(signal.SIGSTOP)

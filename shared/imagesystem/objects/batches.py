@@ -8,15 +8,14 @@ what precedes it, and a chunk that is missing is noticed at once.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 
 import msgspec
 from nats.aio.msg import Msg
 
-from imagesystem.errors import ObjectMissing, Unavailable
+from imagesystem.errors import ObjectMissing
 from imagesystem.objects.credit import Credit
-from imagesystem.objects.inbox import PATIENCE_S, Inbox, status_of
+from imagesystem.objects.inbox import Inbox
 from imagesystem.objects.layout import ApiError, Layout
 from imagesystem.objects.port import ObjectInfo
 from imagesystem.objects.publications import error_of
@@ -45,53 +44,14 @@ _answer = msgspec.json.Decoder(_Answer)
 class Batch:
     """Chunks in a row: `pending` more follow the first, `last` is the last one's sequence."""
 
-    def __init__(self, count: int = 0) -> None:
-        self.count = count
-        self.chunks: list[bytes] = []
-        self.pending = -1
-        self.first = 0
-        self.last = 0
-        self.message_id = ""
-        self._loop = asyncio.get_running_loop()
-        self._done: asyncio.Future[None] = self._loop.create_future()
-
-    def receive(self, _index: int, message: Msg) -> None:
-        """Take one answer; the batch is done when all came or the server says there are no more."""
-        if self._done.done():
-            return
-        status = status_of(message)
-        headers = message.headers or {}
-        if status in {"204", "404"}:
-            self._done.set_result(None)
-        elif status:
-            text = f"a read was refused: {status} {headers.get('Description', '')}"
-            self._done.set_exception(Unavailable("nats", text))
-        else:
-            if not self.chunks:
-                self.pending = int(headers.get("Nats-Num-Pending", "-1"))
-                self.first = int(headers.get("Nats-Sequence", "0"))
-                self.message_id = headers.get("Nats-Msg-Id", "")
-            self.chunks.append(message.data)
-            if len(self.chunks) == self.count:
-                self.last = int(headers.get("Nats-Sequence", "0"))
-                self._done.set_result(None)
-
-    async def complete(self) -> None:
-        """Wait for the end; raises `Unavailable` when nothing comes for a while."""
-        timer = self._loop.call_later(PATIENCE_S, self._check, len(self.chunks))
-        try:
-            await self._done
-        finally:
-            timer.cancel()
-
-    def _check(self, before: int) -> None:
-        if self._done.done():
-            return
-        if len(self.chunks) == before:
-            text = f"the object store fell silent for {PATIENCE_S:g} s"
-            self._done.set_exception(Unavailable("nats", text))
-        else:
-            self._loop.call_later(PATIENCE_S, self._check, len(self.chunks))
+    def __init__(self, messages: list[Msg]) -> None:
+        self.chunks = [message.data for message in messages]
+        first = (messages[0].headers or {}) if messages else {}
+        last = (messages[-1].headers or {}) if messages else {}
+        self.pending = int(first.get("Nats-Num-Pending", "-1"))
+        self.first = int(first.get("Nats-Sequence", "0"))
+        self.last = int(last.get("Nats-Sequence", "0"))
+        self.message_id = first.get("Nats-Msg-Id", "")
 
     def index(self, info: ObjectInfo) -> int:
         """Return which of the object's chunks is the first; one past the end if there is none.
@@ -166,10 +126,8 @@ class Batches:
         return await self.fetch(info, index, batch.first, count)
 
     async def _ask(self, info: ObjectInfo, sequence: int, count: int) -> Batch:
-        batch = Batch(count)
         if not info.nuid:
-            return batch
-        self._inbox.check()
+            return Batch([])
         size = count * info.chunk_bytes
         turn = self._credit.take(size)
         if turn is not None:
@@ -184,16 +142,14 @@ class Batches:
             "next_by_subj": self._layout.chunks(info.nuid),
         }
         try:
-            with self._inbox.expect(batch.receive) as token:
-                await self._inbox.send(self._layout.direct, msgspec.json.encode(request), token)
-                await batch.complete()
+            encoded = msgspec.json.encode(request)
+            return Batch(await self._inbox.collect(self._layout.direct, encoded, count))
         finally:
             self._credit.give(size)
-        return batch
 
     async def _from_leader(self, info: ObjectInfo, sequence: int, skip: int, count: int) -> Batch:
         """Return chunks one by one from the leader, which lacks nothing that was confirmed."""
-        batch = Batch(count)
+        batch = Batch([])
         subject = self._layout.chunks(info.nuid)
         for number in range(skip + count if self._replicas > 1 and info.nuid else 0):
             stored = await self.stored({"seq": sequence, "next_by_subj": subject})

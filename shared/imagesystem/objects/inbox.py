@@ -15,55 +15,15 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from imagesystem.errors import Unavailable
+from imagesystem.objects import answers
+from imagesystem.objects.answers import Answer, Answers, status_of, unavailable
 
-__all__ = ["PATIENCE_S", "Inbox", "Receive", "status_of"]
-
-#: Seconds of silence after which the server is taken for unavailable.
-PATIENCE_S = 5.0
+__all__ = ["Inbox", "Receive"]
 #: Bytes waiting to be sent up to which a publish does not wait for them to go.
 UNSENT_BYTES = 1024**2
 
 #: Called with the index that stood in the reply subject, and the message; must not raise.
 Receive = Callable[[int, Msg], None]
-
-
-def status_of(message: Msg) -> str:
-    """Return the status of a message that carries one and no body, else an empty string."""
-    if message.data or not message.headers:
-        return ""
-    return message.headers.get("Status", "")
-
-
-def _unavailable(error: BaseException | str) -> Unavailable:
-    text = error if isinstance(error, str) else str(error) or type(error).__name__
-    return Unavailable("nats", f"the object store does not answer: {text}")
-
-
-class Answer:
-    """The one message that answers a request."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._message: asyncio.Future[Msg] = self._loop.create_future()
-
-    def receive(self, _index: int, message: Msg) -> None:
-        """Take the first message."""
-        if not self._message.done():
-            self._message.set_result(message)
-
-    async def wait(self) -> Msg:
-        """Return it; raises `Unavailable` when it does not come in time."""
-        # One timer: this is waited for so often that `asyncio.timeout` shows.
-        timer = self._loop.call_later(PATIENCE_S, self._give_up)
-        try:
-            return await self._message
-        finally:
-            timer.cancel()
-
-    def _give_up(self) -> None:
-        if not self._message.done():
-            self._message.set_exception(_unavailable(f"no answer in {PATIENCE_S:g} s"))
 
 
 class Inbox:
@@ -79,7 +39,7 @@ class Inbox:
     def check(self) -> None:
         """Raise `Unavailable` while the connection is down."""
         if not self.client.is_connected:
-            raise _unavailable("not connected")
+            raise unavailable("not connected")
 
     async def open(self) -> None:
         """Subscribe, unless that was done; otherwise the first message sent does it."""
@@ -100,7 +60,7 @@ class Inbox:
             )
         except nats.errors.Error as error:
             self._opened = None
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     async def _dispatch(self, message: Msg) -> None:
         token, _, index = message.subject[len(self._prefix) :].partition(".")
@@ -142,18 +102,18 @@ class Inbox:
             else:
                 await self._patiently(message)
         except (nats.errors.Error, OSError) as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     async def _patiently(self, sending: Awaitable[None]) -> None:
         """Wait while a full buffer is sent, during which nats-py swallows a cancellation."""
         task = asyncio.current_task()
         cancelling = task.cancelling() if task else 0
-        async with asyncio.timeout(PATIENCE_S) as limit:
+        async with asyncio.timeout(answers.PATIENCE_S) as limit:
             await sending
         if task and task.cancelling() > cancelling:
             raise asyncio.CancelledError
         if limit.expired():
-            raise _unavailable("nothing could be sent")
+            raise unavailable("nothing could be sent")
 
     async def request(
         self, subject: str, payload: bytes = b"", headers: dict[str, str] | None = None
@@ -165,5 +125,13 @@ class Inbox:
             await self.send(subject, payload, token, headers=headers)
             message = await answer.wait()
         if status_of(message) == "503":
-            raise _unavailable("nobody serves it")
+            raise unavailable("nobody serves it")
         return message
+
+    async def collect(self, subject: str, payload: bytes, count: int) -> list[Msg]:
+        """Return up to `count` messages that answer a batched direct get, in order."""
+        self.check()
+        collected = Answers(count)
+        with self.expect(collected.receive) as token:
+            await self.send(subject, payload, token)
+            return await collected.wait()

@@ -12,8 +12,9 @@ import msgspec
 from nats.aio.msg import Msg
 
 from imagesystem.errors import ImageSystemError, Permanent, StoreFull, Unavailable, WrongSequence
+from imagesystem.objects.answers import status_of
 from imagesystem.objects.credit import Credit
-from imagesystem.objects.inbox import Inbox, status_of
+from imagesystem.objects.inbox import Inbox
 from imagesystem.objects.layout import ApiError, decode_ack
 
 __all__ = ["Publications", "error_of"]

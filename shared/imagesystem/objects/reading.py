@@ -11,9 +11,10 @@ from contextlib import aclosing
 import msgspec
 
 from imagesystem.errors import ObjectMissing, Unavailable
+from imagesystem.objects.answers import status_of
 from imagesystem.objects.batches import Batch, Batches, missing
 from imagesystem.objects.credit import Credit
-from imagesystem.objects.inbox import Inbox, status_of
+from imagesystem.objects.inbox import Inbox
 from imagesystem.objects.layout import Layout, decode_info
 from imagesystem.objects.port import ObjectInfo, clamp
 
