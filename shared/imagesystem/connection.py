@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-import nats
 import nats.errors
 from nats.aio.client import Client
 
@@ -44,7 +43,7 @@ class NatsPlatform:
 async def connect(url: str, service: str) -> Client:
     """Connect as `service`, and stay: reconnects for ever, logs what happens."""
 
-    last_error = ""
+    client, last_error = Client(), ""
 
     async def on_error(error: Exception) -> None:
         # While the server is away the same error comes several times a second.
@@ -61,7 +60,7 @@ async def connect(url: str, service: str) -> Client:
         last_error = ""
         log.info("nats_reconnected")
 
-    return await nats.connect(
+    await client.connect(
         url,
         name=service,
         inbox_prefix=inbox_prefix(service),
@@ -74,6 +73,7 @@ async def connect(url: str, service: str) -> Client:
         ping_interval=15,
         pending_size=16 * 1024 * 1024,
     )
+    return client
 
 
 async def provision(client: Client, service: str, replicas: int = 1) -> None:

@@ -75,7 +75,7 @@ class _Lane:
             self._executor = executor
         return self._executor
 
-    def kill(self) -> None:
+    def kill(self) -> ProcessPoolExecutor | None:
         executor, pid = self._executor, self.pid
         self._executor = self.pid = None
         if pid is not None:
@@ -83,6 +83,7 @@ class _Lane:
                 os.kill(pid, signal.SIGKILL)
         if executor is not None:
             executor.shutdown(wait=False, cancel_futures=True)
+        return executor
 
 
 class WorkerPool:
@@ -112,8 +113,10 @@ class WorkerPool:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for lane in self._lanes:
-            lane.kill()
+        for executor in [lane.kill() for lane in self._lanes]:
+            if executor is not None:
+                # its threads give back the semaphores that they share with the worker
+                await asyncio.to_thread(executor.shutdown, wait=True)
 
     @property
     def pids(self) -> list[int]:
