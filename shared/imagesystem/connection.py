@@ -68,7 +68,7 @@ async def connect(url: str, service: str) -> Client:
         disconnected_cb=on_disconnect,
         reconnected_cb=on_reconnect,
         connect_timeout=2,
-        reconnect_time_wait=0.25,
+        reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, a fraction works
         max_reconnect_attempts=-1,
         ping_interval=15,
         pending_size=16 * 1024 * 1024,
