@@ -9,17 +9,12 @@ from urllib.parse import unquote
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.docs.pages import ROOT, name, pages
+
 LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
 FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 ELSEWHERE = ("http://", "https://", "mailto:")
-
-
-def pages() -> list[Path]:
-    """Return every page that people read, without what is installed or built."""
-    found = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("shared/*.md")]
-    return sorted([*found, *ROOT.glob("services/*/*.md"), *ROOT.glob("deploy/**/*.md")])
 
 
 def links(page: Path) -> Iterator[str]:
@@ -36,7 +31,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in plain}
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", pages(), ids=name)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in links(page):
         file, _, anchor = unquote(link).partition("#")
@@ -47,7 +42,7 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(target), f"{link}: there is no such heading"
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", pages(), ids=name)
 def test_no_page_knows_the_machine_it_was_written_on(page: Path) -> None:
     found = re.findall(r"(?<![\w.])/(?:home|work|Users|root)/\S*", page.read_text())
     assert not found, found
