@@ -20,10 +20,8 @@ from imagesystem.objects.port import ObjectInfo, clamp
 
 __all__ = ["Reader"]
 
-#: Bytes of one batch when the whole object is wanted in memory.
-WHOLE_BYTES = 4 * 1024**2
-#: Bytes of one batch when streaming; the next one is fetched meanwhile.
-STREAM_BYTES = 1024**2
+#: Bytes of one batch; the next one is fetched while it is used.
+BATCH_BYTES = 1024**2
 #: Bytes from which hashing in a thread costs less than it keeps the event loop waiting.
 THREAD_BYTES = 512 * 1024
 
@@ -74,23 +72,21 @@ class Reader:
         return message.data
 
     async def whole(self, info: ObjectInfo) -> bytes:
-        """Return all the bytes, verified."""
+        """Return all the bytes, verified; large ones are hashed while the rest arrives."""
         chunks: list[bytes] = []
-        count = max(1, WHOLE_BYTES // info.chunk_bytes)
-        sequence = 1
-        while len(chunks) < info.chunks:
-            index = len(chunks)
-            batch = await self._batches.fetch(
-                info, index, sequence, min(count, info.chunks - index)
-            )
-            chunks += batch.chunks
-            sequence = batch.last + 1
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         digest = hashlib.sha256()
-        if len(data) < THREAD_BYTES:
+        if info.size < THREAD_BYTES:
+            if info.chunks:
+                chunks = (await self._batches.fetch(info, 0, 1, info.chunks)).chunks
+            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             digest.update(data)
         else:
-            await asyncio.get_running_loop().run_in_executor(None, digest.update, data)
+            loop = asyncio.get_running_loop()
+            async with aclosing(self._ahead(info, 0, info.chunks)) as batches:
+                async for batch in batches:
+                    await loop.run_in_executor(None, _update, digest, batch.chunks)
+                    chunks += batch.chunks
+            data = b"".join(chunks)
         if len(data) != info.size or digest.hexdigest() != info.digest:
             raise missing(info, "is corrupt: its digest is another", "object_corrupt")
         return data
@@ -107,8 +103,8 @@ class Reader:
         if not whole and await self._uniform(info):
             first, end = start // info.chunk_bytes, -(-stop // info.chunk_bytes)
         position, digest = first * info.chunk_bytes, hashlib.sha256()
-        async with aclosing(self._chunks(info, first, end)) as chunks:
-            async for chunk in chunks:
+        async with aclosing(self._ahead(info, first, end)) as batches:
+            async for chunk in _flat(batches):
                 piece = chunk[max(start - position, 0) : max(stop - position, 0)]
                 position += len(chunk)
                 if whole:
@@ -135,9 +131,9 @@ class Reader:
         last = await self._inbox.request(f"{self._layout.direct}.{self._layout.chunks(info.nuid)}")
         return 0 < rest <= info.chunk_bytes and len(last.data) == rest
 
-    async def _chunks(self, info: ObjectInfo, first: int, end: int) -> AsyncGenerator[bytes, None]:
+    async def _ahead(self, info: ObjectInfo, first: int, end: int) -> AsyncGenerator[Batch, None]:
         """Yield chunks `first` to `end`, the next batch on its way while one is consumed."""
-        count = max(1, STREAM_BYTES // info.chunk_bytes)
+        count = max(1, BATCH_BYTES // info.chunk_bytes)
         index = first
         batch = await self._batches.seek(info, first, min(count, end - first))
         while True:
@@ -148,8 +144,7 @@ class Reader:
                     self._batches.fetch(info, index, batch.last + 1, min(count, end - index))
                 )
             try:
-                for chunk in batch.chunks:
-                    yield chunk
+                yield batch
                 if ahead is None:
                     return
                 batch, ahead = await ahead, None
@@ -157,3 +152,14 @@ class Reader:
                 if ahead is not None:
                     ahead.cancel()
                     await asyncio.gather(ahead, return_exceptions=True)
+
+
+def _update(digest: hashlib._Hash, chunks: list[bytes]) -> None:
+    for chunk in chunks:
+        digest.update(chunk)
+
+
+async def _flat(batches: AsyncIterator[Batch]) -> AsyncIterator[bytes]:
+    async for batch in batches:
+        for chunk in batch.chunks:
+            yield chunk
