@@ -31,7 +31,7 @@ def test_the_right_kind_is_told_for_most_specimens_of_each() -> None:
 
 
 def test_the_sample_photographs_are_photos() -> None:
-    for path in sorted(DATA.iterdir()):
+    for path in sorted(p for p in DATA.iterdir() if p.suffix in (".png", ".jpg")):
         picture = decode(path.read_bytes(), max_pixels=10**8, side=SCALE)
         assert analyse_picture(picture).kind.name == "photo", path.name
 
