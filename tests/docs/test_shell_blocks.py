@@ -64,7 +64,8 @@ def script_of(page: list[Block]) -> str:
             parts.append(BESIDE.format(text=block.text.strip(), log=f"beside-{block.line}.log"))
         else:
             parts.append(block.text)
-    return "\n".join([*parts, "for pid in ${beside:-}; do wait $pid; done", "cat beside-* || true"])
+    parts.append("for pid in ${beside:-}; do wait $pid; done")
+    return "\n".join([*parts, "shopt -s nullglob", "for log in beside-*; do cat $log; done"])
 
 
 def write_tools(folder: Path, data_dir: Path) -> None:
@@ -106,6 +107,7 @@ async def test_what_people_are_told_to_type_works(
     write_tools(tools, system.stack.data_dir)
     (work := tmp_path / "work").mkdir()
     (work / "tests").symlink_to(ROOT / "tests")
+    (work / ".curlrc").write_text("silent\nshow-error\n")
     for block in found:
         if block.note.startswith("saved as: "):
             (work / block.note.removeprefix("saved as: ")).write_text(block.text)
