@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import importlib.util
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -100,12 +99,3 @@ def mongodb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A mongod without credentials."""
     with mongo_server(tmp_path_factory.mktemp("mongo")) as server:
         yield f"mongodb://127.0.0.1:{server.port}"
-
-
-@pytest.fixture
-async def settled() -> AsyncIterator[None]:
-    """Fail when a test leaves tasks running."""
-    before = asyncio.all_tasks()
-    yield
-    left = asyncio.all_tasks() - before
-    assert not left, left

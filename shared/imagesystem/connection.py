@@ -16,6 +16,7 @@ from imagesystem.errors import Unavailable
 from imagesystem.health import Health
 from imagesystem.metrics import Metrics
 from imagesystem.objects import Bucket, jetstream
+from imagesystem.objects.client import WireClient
 from imagesystem.permissions import inbox_prefix
 from imagesystem.settings import ServiceSettings
 from imagesystem.topology import BUCKETS, KEY_VALUES, STREAMS
@@ -39,11 +40,16 @@ class NatsPlatform:
         """Return the bucket of that name; all who ask share its bounds on memory."""
         return self._buckets[name]
 
+    async def settled(self) -> None:
+        """Wait until what cancelled writes left behind is removed."""
+        for bucket in self._buckets.values():
+            await bucket.settled()
+
 
 async def connect(url: str, service: str) -> Client:
     """Connect as `service`, and stay: reconnects for ever, logs what happens."""
 
-    client, last_error = Client(), ""
+    client, last_error = WireClient(), ""
 
     async def on_error(error: Exception) -> None:
         # While the server is away the same error comes several times a second.
@@ -122,10 +128,13 @@ async def open_platform(
         lambda: "the connection to NATS is closed for good" if client.is_closed else None,
         fatal=True,
     )
+    platform = NatsPlatform(client, service, measures, settings.replicas)
     try:
-        yield NatsPlatform(client, service, measures, settings.replicas)
+        yield platform
     finally:
         health.stopping = True
         with suppress(nats.errors.Error, TimeoutError):
+            async with asyncio.timeout(5):
+                await platform.settled()
             await client.flush(timeout=5)
         await client.close()

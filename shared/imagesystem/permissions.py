@@ -57,6 +57,7 @@ def _stream(name: str, *, owned: bool) -> list[str]:
         f"$JS.API.STREAM.INFO.{name}",
         f"$JS.API.DIRECT.GET.{name}",
         f"$JS.API.DIRECT.GET.{name}.>",
+        f"$JS.API.STREAM.MSG.GET.{name}",  # of the leader, when a replica lags
     ]
     if owned:
         subjects += [f"$JS.API.STREAM.{verb}.{name}" for verb in ("CREATE", "UPDATE", "PURGE")]
