@@ -116,7 +116,10 @@ async def test_a_durable_deleted_under_a_running_loop_continues_from_its_checkpo
         await bus.publish(uploaded(str(number)), expected=0)
     await until(lambda: len(ear.heard) == 5)
     client = bus._client
-    await client.flush()
+    info = f"CONSUMER.INFO.IMAGES.{DURABLE.name}"
+    async with asyncio.timeout(20):  # until the acks have arrived
+        while (await api.api_call(client, info))["ack_floor"]["stream_seq"] < 5:
+            await asyncio.sleep(0.02)
     await provisioning.checkpoint(client, DURABLE)
     await api.api_call(client, f"CONSUMER.DELETE.IMAGES.{DURABLE.name}")
     await bus.publish(uploaded("after"), expected=0)
