@@ -33,7 +33,7 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
         async with AsyncExitStack() as stack:
             connected = await stack.enter_async_context(connect(settings, health, metrics))
             bus, originals = connected.bus, connected.bucket("originals")
-            pool = WorkerPool(settings.worker_count, prepare_worker, niceness=10)
+            pool = WorkerPool(settings.worker_count, prepare_worker, niceness=19)
             await stack.enter_async_context(pool)
             recognition = Recognition(
                 bus,

@@ -13,7 +13,7 @@ from imagesystem import ids, logs
 from imagesystem.bus import Bus
 from imagesystem.errors import Rejected, Unavailable, WrongSequence
 from imagesystem.events import Uploaded
-from imagesystem.objects import Bucket
+from imagesystem.objects import Bucket, ObjectInfo
 
 from registry_service.deletions import Deletions
 from registry_service.locks import Locks
@@ -94,17 +94,20 @@ class Uploads:
         announced = False
         for _ in range(ATTEMPTS):
             with self._measures.stage_seconds.labels("lookup").time():
-                known, tombstone = await asyncio.gather(
-                    self._bus.latest(f"{subject}.uploaded"), self._bus.latest(f"{subject}.deleted")
+                known, tombstone, there = await asyncio.gather(
+                    self._bus.latest(f"{subject}.uploaded"),
+                    self._bus.latest(f"{subject}.deleted"),
+                    self._originals.info(fact.image_id),
                 )
             if tombstone is not None:
                 # finish that deletion, then take the tombstone away, and no newer one
                 await self._deletions.purge(fact.image_id, tombstone.sequence)
                 await self._bus.forget(f"{subject}.deleted", below=tombstone.sequence + 1)
+                there = await self._originals.info(fact.image_id)
             elif known is not None and isinstance(known.event, Uploaded):
                 return Accepted(known.event, duplicate=not announced)
             with self._measures.stage_seconds.labels("store").time():
-                await self._store(spool, fact)
+                await self._store(spool, fact, there)
             with self._measures.stage_seconds.labels("announce").time():
                 announced = await self._say(fact) or announced
                 # another process may have deleted the image since it was looked up
@@ -113,9 +116,8 @@ class Uploads:
                 return Accepted(fact, duplicate=False)
         raise Unavailable("registry", "the image is being deleted at the same time; try again")
 
-    async def _store(self, spool: Spool, fact: Uploaded) -> None:
+    async def _store(self, spool: Spool, fact: Uploaded, there: ObjectInfo | None) -> None:
         """Put the original, unless its bytes are there already (a crash before the fact)."""
-        there = await self._originals.info(fact.image_id)
         if there is not None and there.digest == fact.sha256:
             return
         await self._originals.put(
