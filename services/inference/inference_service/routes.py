@@ -179,10 +179,15 @@ async def _picture_of(request: Request[None, None, State], recognition: Recognit
 
 @contextmanager
 def _body_errors(request: Request[None, None, State]) -> Iterator[None]:
-    """Tell the limit, and do not take a client that left for a fault of ours."""
+    """Tell the limit, and take neither a client that left nor its text for a fault of ours."""
     settings: Settings = request.app.state.settings
     try:
         yield
+    except (UnicodeDecodeError, LookupError) as error:
+        # Litestar decodes a field that is no file, in whatever charset the part names
+        raise Rejected(
+            400, "malformed_multipart", "the form cannot be read: a field is no text"
+        ) from error
     except HTTPException as error:
         if error.status_code >= 500:
             raise Rejected(400, "incomplete_body", "the body ended early") from error

@@ -26,6 +26,14 @@ def png(colour: str, size: tuple[int, int] = (40, 30)) -> bytes:
     return stream.getvalue()
 
 
+def text_field(value: bytes, charset: str = "utf-8") -> bytes:
+    head = (
+        '--x\r\ncontent-disposition: form-data; name="a"\r\n'
+        f"content-type: text/plain; charset={charset}\r\n\r\n"
+    )
+    return head.encode() + value + b"\r\n--x--\r\n"
+
+
 POISON = png("orchid")
 SETTINGS = Settings(
     workers=1,
@@ -128,6 +136,11 @@ FORM = {"content-type": "multipart/form-data; boundary=x"}
         ),
         ({"content": b"--x--\r\n", "headers": FORM}, (400, "missing_file")),
         ({"content": b"nonsense", "headers": FORM}, (400, "invalid_request")),
+        ({"content": text_field(b"\xff"), "headers": FORM}, (400, "malformed_multipart")),
+        (
+            {"content": text_field(b"a", charset="none"), "headers": FORM},
+            (400, "malformed_multipart"),
+        ),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, (400, "")),
         ({"content": png("red"), "headers": {"content-type": "image/png"}}, (415, "")),
         ({"content": b"{", "headers": {"content-type": "application/json"}}, (400, "")),
