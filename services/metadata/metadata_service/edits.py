@@ -78,11 +78,15 @@ class Edits:
             return _told(upload, _as_received(after, said.sequence))
         raise WrongSequence(f"{image_id}: others edit it faster than this can be added")
 
+    async def last_upload(self, image_id: str) -> Received[Uploaded] | None:
+        """Return the upload that the log has of an image, however far the read model is."""
+        return await self._latest(image_id, Uploaded)
+
     async def _current(
         self, image_id: str
     ) -> tuple[Received[Uploaded], Received[Annotated] | None]:
         upload, held, tombstone = await asyncio.gather(
-            self._latest(image_id, Uploaded),
+            self.last_upload(image_id),
             self._latest(image_id, Annotated),
             self._latest(image_id, Deleted),
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from imagesystem.errors import Unavailable
+import asyncio
+
+from imagesystem.errors import Transient, Unavailable
 
 from metadata_service.documents import Document
 from metadata_service.edits import Edit, Edits, image_deleted, unknown_image
@@ -30,10 +32,25 @@ class Library:
     async def ready_picture(self, image_id: str, timeout_s: float) -> Document:
         """Return what is known as soon as every planned task is settled, or after a while.
 
-        An image that is not known yet is waited for as well.
+        An image that is not known yet is waited for as well, and so is one that was uploaded
+        again after it was deleted.
         """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + timeout_s
         document = await self._waiters.until(image_id, _settled, timeout_s)
+        if document is not None and document.deleted and await self._uploaded_since(document):
+            left = deadline - clock()
+            document = await self._waiters.until(image_id, _alive_and_settled, left)
         return _found(image_id, document)
+
+    async def _uploaded_since(self, deleted: Document) -> bool:
+        """Whether the log has an upload that the read model's tombstone is older than."""
+        try:
+            said = await self._edits.last_upload(deleted.image_id)
+        except Transient:  # without NATS, what the read model says is all there is
+            return False
+        tombstone = deleted.tombstone
+        return said is not None and tombstone is not None and said.sequence > tombstone.seq
 
     async def page(self, query: Query) -> Page:
         """Return one page of the pictures that a query finds."""
@@ -67,6 +84,10 @@ class Library:
 
 def _settled(document: Document | None) -> bool:
     return document is not None and document.status != "pending"
+
+
+def _alive_and_settled(document: Document | None) -> bool:
+    return _settled(document) and document is not None and document.exists
 
 
 def _outdated(document: Document, newer: Document) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from imagesystem.events import Exif, Gps
+from metadata_service.documents import Document
 from metadata_service.folding import fold
 
 from services.metadata.tests.conftest import Stage
@@ -138,6 +139,23 @@ async def test_wait_ends_when_the_picture_is_deleted(stage: Stage):
     waiting = asyncio.create_task(stage.get(IMAGE, wait="ready", timeout=30))
     await stage.say(deleted())
     assert (await waiting).status_code == 410
+
+
+async def test_wait_for_a_picture_uploaded_again_before_the_read_model_knows(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    await stage.say(uploaded(), planned(), deleted())
+    behind = [stage.store.documents[IMAGE]] * 2
+    await stage.say(uploaded(), planned(), inferred())
+    known = stage.store.documents[IMAGE]
+
+    async def get(_image_id: str) -> Document | None:
+        return behind.pop() if behind else known
+
+    monkeypatch.setattr(stage.store, "get", get)
+    answer = await stage.get(IMAGE, wait="ready", timeout=30)
+    assert (answer.status_code, answer.json()["status"]) == (200, "ready")
+    assert not behind
 
 
 async def test_without_mongodb_the_answer_says_so(stage: Stage):
