@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager, suppress
 import nats.errors
 from nats.aio.client import Client
 
-from imagesystem import logs
+from imagesystem import logs, retention
 from imagesystem.bus import provisioning
 from imagesystem.bus.jetstream import JetStreamBus
 from imagesystem.errors import Unavailable
 from imagesystem.health import Health
+from imagesystem.keyvalue import KeyValue
+from imagesystem.keyvalue.jetstream import JetStreamKeyValue
 from imagesystem.metrics import Metrics
 from imagesystem.objects import Bucket, jetstream
 from imagesystem.objects.client import WireClient
@@ -35,10 +37,15 @@ class NatsPlatform:
             declared.name: jetstream.JetStreamBucket(client, declared.name, replicas=replicas)
             for declared in BUCKETS
         }
+        self._key_values = {kv.name: JetStreamKeyValue(client, kv.name) for kv in KEY_VALUES}
 
     def bucket(self, name: str) -> Bucket:
         """Return the bucket of that name; all who ask share its bounds on memory."""
         return self._buckets[name]
+
+    def key_value(self, name: str) -> KeyValue:
+        """Return the key-value bucket of that name."""
+        return self._key_values[name]
 
     async def settled(self) -> None:
         """Wait until what cancelled writes left behind is removed."""
@@ -82,12 +89,19 @@ async def connect(url: str, service: str) -> Client:
     return client
 
 
-async def provision(client: Client, service: str, replicas: int = 1) -> None:
-    """Make the streams and buckets that `service` owns; wait for those that others own."""
+async def provision(client: Client, service: str, settings: ServiceSettings | None = None) -> None:
+    """Make the streams and buckets that `service` owns; wait for those that others own.
+
+    What exists is changed to what `settings` say; see `imagesystem.retention`.
+    """
+    settings = settings or ServiceSettings()
+    replicas = settings.replicas
+    streams = [retention.stream_of(stream, settings) for stream in STREAMS]
+    buckets = [retention.bucket_of(bucket, settings) for bucket in BUCKETS]
     configs = {
-        **{stream.name: provisioning.stream_config(stream, replicas) for stream in STREAMS},
+        **{stream.name: provisioning.stream_config(stream, replicas) for stream in streams},
         **{f"KV_{kv.name}": provisioning.key_value_config(kv, replicas) for kv in KEY_VALUES},
-        **{f"OBJ_{b.name}": jetstream.stream_config(b, replicas=replicas) for b in BUCKETS},
+        **{f"OBJ_{b.name}": jetstream.stream_config(b, replicas=replicas) for b in buckets},
     }
     owners = {
         **{stream.name: stream.owner for stream in STREAMS},
@@ -114,7 +128,7 @@ async def open_platform(
     try:
         async with asyncio.timeout(settings.start_timeout_s):
             client = await connect(settings.nats_url, service)
-            await provision(client, service, settings.replicas)
+            await provision(client, service, settings)
     except (TimeoutError, nats.errors.Error, OSError) as error:
         where = settings.nats_url.rpartition("@")[2]
         raise Unavailable(

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from imagesystem.bus.memory import MemoryBus
 from imagesystem.health import Health
+from imagesystem.keyvalue.memory import MemoryKeyValue
 from imagesystem.metrics import Metrics
 from imagesystem.objects.memory import MemoryBucket
 from imagesystem.settings import ServiceSettings
@@ -20,10 +21,15 @@ class MemoryPlatform:
     def __init__(self) -> None:
         self.bus = MemoryBus()
         self._buckets: dict[str, MemoryBucket] = {}
+        self._key_values: dict[str, MemoryKeyValue] = {}
 
     def bucket(self, name: str) -> MemoryBucket:
         """Return the bucket of that name, made when first asked for."""
         return self._buckets.setdefault(name, MemoryBucket(name))
+
+    def key_value(self, name: str) -> MemoryKeyValue:
+        """Return the key-value bucket of that name, made when first asked for."""
+        return self._key_values.setdefault(name, MemoryKeyValue(name))
 
     @asynccontextmanager
     async def connect(

@@ -34,6 +34,7 @@ SAYS: dict[Service, tuple[str, ...]] = {
     "augmentation": (
         "images.v1.*.augmented.*",
         "images.v1.*.failed.augmentation",
+        "commands.v1.plan.*",
         "commands.v1.augment.*.*",
         "commands.v1.resolve.*",
     ),

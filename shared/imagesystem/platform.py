@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 
 from imagesystem.bus import Bus
 from imagesystem.health import Health
+from imagesystem.keyvalue import KeyValue
 from imagesystem.metrics import Metrics
 from imagesystem.objects import Bucket
 from imagesystem.settings import ServiceSettings
@@ -24,6 +25,10 @@ class Platform(Protocol):
 
     def bucket(self, name: str) -> Bucket:
         """Return the bucket of that name (declared in `imagesystem.topology`)."""
+        ...
+
+    def key_value(self, name: str) -> KeyValue:
+        """Return the key-value bucket of that name (declared in `imagesystem.topology`)."""
         ...
 
 

@@ -30,7 +30,11 @@ DAY_S = 24 * 3600.0
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
-    """A stream: `per_subject` messages kept per subject (-1: all), `max_age_s` 0: for ever."""
+    """A stream: `per_subject` messages kept per subject (-1: all), `max_age_s` 0: for ever.
+
+    `evicts`: when full, the oldest give way (otherwise a full stream refuses). `bytes_setting`
+    and `days_setting` name the settings of the owner that replace `max_bytes` and `max_age_s`.
+    """
 
     name: str
     owner: Service
@@ -38,6 +42,10 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     retention: Literal["limits", "workqueue"] = "limits"
     per_subject: int = -1
     max_age_s: float = 0
+    max_bytes: int = -1
+    evicts: bool = False
+    bytes_setting: str
+    days_setting: str = ""
     max_message_bytes: int = 256 * 1024 + 8 * 1024
     description: str
 
@@ -45,7 +53,8 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     """An object-store bucket: written by `owner`, read by `readers`.
 
-    `cache`: when full, the oldest give way (otherwise a full bucket refuses).
+    `cache`: when full, the oldest give way (otherwise a full bucket refuses). `bytes_setting`
+    names the setting of the owner that replaces `max_bytes`.
     """
 
     name: str
@@ -53,6 +62,7 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     readers: tuple[Service, ...] = ()
     cache: bool = False
     max_bytes: int = -1
+    bytes_setting: str
     description: str
 
 
@@ -92,6 +102,7 @@ STREAMS: tuple[Stream, ...] = (
         owner="registry",
         subjects=("images.v1.>",),
         per_subject=1,
+        bytes_setting="max_facts_bytes",
         description="facts: the latest state of everything known about every image",
     ),
     Stream(
@@ -99,6 +110,7 @@ STREAMS: tuple[Stream, ...] = (
         owner="registry",
         subjects=("commands.v1.>",),
         retention="workqueue",
+        bytes_setting="max_commands_bytes",
         description="requests: each handled once",
     ),
     Stream(
@@ -107,6 +119,10 @@ STREAMS: tuple[Stream, ...] = (
         subjects=("dead.v1.>",),
         per_subject=1,
         max_age_s=30 * DAY_S,
+        max_bytes=512 * 1024**2,
+        evicts=True,
+        bytes_setting="dead_letters_bytes",
+        days_setting="dead_letters_days",
         max_message_bytes=512 * 1024,
         description="what could not be handled, for thirty days",
     ),
@@ -117,6 +133,7 @@ BUCKETS: tuple[Bucket, ...] = (
         name="originals",
         owner="registry",
         readers=("image", "inference", "augmentation"),
+        bytes_setting="max_originals_bytes",
         description="pictures as they were uploaded, by image id",
     ),
     Bucket(
@@ -124,17 +141,20 @@ BUCKETS: tuple[Bucket, ...] = (
         owner="image",
         cache=True,
         max_bytes=2 * 1024**3,
+        bytes_setting="renditions_bytes",
         description="a cache of what was made from originals; may vanish",
     ),
     Bucket(
         name="variants",
         owner="augmentation",
+        bytes_setting="variants_bytes",
         description="augmented pictures",
     ),
     Bucket(
         name="manifests",
         owner="metadata",
         readers=("augmentation",),
+        bytes_setting="manifests_bytes",
         description="lists of ids too large for a message",
     ),
 )
@@ -198,6 +218,22 @@ CONSUMERS: dict[str, Consumer] = {
             service="augmentation",
             stream="IMAGES",
             subjects=("images.v1.*.deleted",),
+        ),
+        Consumer(
+            name="augmentation-plans",
+            service="augmentation",
+            stream="COMMANDS",
+            subjects=("commands.v1.plan.*",),
+            concurrency=2,
+            deadline_s=600.0,
+            attempts=10,
+        ),
+        Consumer(
+            name="augmentation-units",
+            service="augmentation",
+            stream="COMMANDS",
+            subjects=("commands.v1.augment.*.*",),
+            deadline_s=600.0,
         ),
     )
 }

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from imagesystem.errors import UndecodableEvent
-from imagesystem.events.commands import Infer
+from imagesystem.events.commands import Augment, Infer, Plan
 from imagesystem.events.facts import (
     AnalysisInferred,
     Annotated,
@@ -35,6 +35,7 @@ __all__ = [
     "Analysis",
     "AnalysisInferred",
     "Annotated",
+    "Augment",
     "Augmented",
     "Colour",
     "Command",
@@ -49,6 +50,7 @@ __all__ = [
     "Infer",
     "Inferred",
     "Kind",
+    "Plan",
     "Planned",
     "Point",
     "Texture",
@@ -61,7 +63,7 @@ __all__ = [
     "letter_id",
 ]
 
-Command: TypeAlias = Infer
+Command: TypeAlias = Infer | Plan | Augment
 Event: TypeAlias = Fact | Command | DeadLetter
 
 #: The type behind `images.v1.<id>.<kind>`; `inferred` has one per task.
@@ -71,7 +73,7 @@ FACTS: dict[str, type[Fact]] = {
 #: The type behind `images.v1.<id>.inferred.<task>`.
 INFERRED: dict[str, type[Inferred]] = {"analysis": AnalysisInferred}
 #: The type behind `commands.v1.<name>.…`.
-COMMANDS: dict[str, type[Command]] = {"infer": Infer}
+COMMANDS: dict[str, type[Command]] = {"infer": Infer, "plan": Plan, "augment": Augment}
 
 encode: Callable[[Event], bytes] = msgspec.json.Encoder().encode
 _types: list[type[Event]] = [

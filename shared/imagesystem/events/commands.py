@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-__all__ = ["Infer"]
+__all__ = ["Augment", "Infer", "Plan"]
 
 
 class Infer(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,3 +20,28 @@ class Infer(msgspec.Struct, frozen=True, kw_only=True):
     def subject(self) -> str:
         """Where this command is published."""
         return f"commands.v1.infer.{self.task}.{self.image_id}"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Publish one `Augment` for every unit of the task, from where an earlier attempt ended."""
+
+    task_id: str
+    requested_at: datetime
+
+    @property
+    def subject(self) -> str:
+        """Where this command is published."""
+        return f"commands.v1.plan.{self.task_id}"
+
+
+class Augment(msgspec.Struct, frozen=True, kw_only=True):
+    """Make one unit of the task: `number` counts them from 0, the task says what each is."""
+
+    task_id: str
+    number: int
+    requested_at: datetime
+
+    @property
+    def subject(self) -> str:
+        """Where this command is published."""
+        return f"commands.v1.augment.{self.task_id}.{self.number}"
