@@ -44,7 +44,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     max_age_s: float = 0
     max_bytes: int = -1
     evicts: bool = False
-    bytes_setting: str
+    bytes_setting: str = ""
     days_setting: str = ""
     max_message_bytes: int = 256 * 1024 + 8 * 1024
     description: str
@@ -62,7 +62,7 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     readers: tuple[Service, ...] = ()
     cache: bool = False
     max_bytes: int = -1
-    bytes_setting: str
+    bytes_setting: str = ""
     description: str
 
 

@@ -40,3 +40,6 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
         float, Meta(gt=0, description="seconds without a byte after which a request is given up")
     ] = 60.0
     max_steps: Annotated[int, Meta(ge=1, le=256, description="steps of a recipe")] = 32
+    variants_bytes: Annotated[
+        int, Meta(ge=0, description="bytes of all variants; 0: as much as NATS may keep")
+    ] = 0

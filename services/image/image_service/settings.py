@@ -37,3 +37,6 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     render_deadline_s: Annotated[
         float, Meta(gt=0, description="seconds that one rendition may take a worker")
     ] = 30.0
+    renditions_bytes: Annotated[
+        int, Meta(ge=0, description="bytes of the cache, the oldest give way; 0: no limit")
+    ] = 2 * 1024**3

@@ -61,3 +61,6 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     max_caption_characters: Annotated[
         int, Meta(ge=1, le=20_000, description="characters of a caption")
     ] = 10_000
+    manifests_bytes: Annotated[
+        int, Meta(ge=0, description="bytes of lists of ids; 0: as much as NATS may keep")
+    ] = 0

@@ -53,3 +53,18 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
         float,
         Meta(gt=0, description="seconds without a byte of a body (408) or for a turn (503)"),
     ] = 60.0
+    max_originals_bytes: Annotated[
+        int, Meta(ge=0, description="bytes of all originals (507); 0: as much as NATS may keep")
+    ] = 0
+    max_facts_bytes: Annotated[
+        int, Meta(ge=0, description="bytes of all facts (507); 0: as much as NATS may keep")
+    ] = 0
+    max_commands_bytes: Annotated[
+        int, Meta(ge=0, description="bytes of commands to be done; 0: as much as NATS may keep")
+    ] = 0
+    dead_letters_bytes: Annotated[
+        int, Meta(ge=0, description="bytes of dead letters, the oldest give way; 0: no limit")
+    ] = 512 * MIB
+    dead_letters_days: Annotated[
+        float, Meta(ge=0, description="days that dead letters are kept; 0: for ever")
+    ] = 30.0

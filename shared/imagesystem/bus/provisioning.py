@@ -10,7 +10,7 @@ from nats.aio.client import Client
 
 from imagesystem import logs
 from imagesystem.bus import api
-from imagesystem.errors import Permanent, Unavailable
+from imagesystem.errors import Permanent, StoreFull, Unavailable
 from imagesystem.topology import Consumer, KeyValue, Stream
 
 __all__ = [
@@ -38,7 +38,8 @@ def stream_config(stream: Stream, replicas: int = 1) -> dict[str, Any]:
         "subjects": list(stream.subjects),
         "retention": stream.retention,
         "storage": "file",
-        "discard": "old",
+        "discard": "old" if stream.evicts else "new",
+        "max_bytes": stream.max_bytes,
         "max_msgs_per_subject": stream.per_subject,
         "max_age": int(stream.max_age_s * SECOND_NS),
         "max_msg_size": stream.max_message_bytes,
@@ -88,20 +89,30 @@ async def ensure_stream(client: Client, config: dict[str, Any]) -> None:
     """Create the stream, or update the one that exists; raises `Permanent` where it can't be."""
     name = config["name"]
     try:
-        held = (await api.api_call(client, f"STREAM.INFO.{name}"))["config"]
+        info = await api.api_call(client, f"STREAM.INFO.{name}")
     except api.JetStreamError as error:
         if error.error_code != STREAM_MISSING:
             raise
-        await api.api_call(client, f"STREAM.CREATE.{name}", config)
+        try:
+            await api.api_call(client, f"STREAM.CREATE.{name}", config)
+        except StoreFull as full:
+            raise _over_the_servers(config) from full
         log.info("stream_created", stream=name)
         return
+    held = info["config"]
     different = sorted(
         key for key, value in config.items() if held.get(key, _absent(value)) != value
     )
+    stored, limit = int(info["state"]["bytes"]), int(config.get("max_bytes", -1))
+    if 0 <= limit < stored:
+        # Of what evicts the oldest go at once; of what refuses nothing does.
+        log.warning("store_over_its_limit", stream=name, bytes=stored, max_bytes=limit)
     if not different:
         return
     try:
         await api.api_call(client, f"STREAM.UPDATE.{name}", held | config)
+    except StoreFull as full:
+        raise _over_the_servers(config) from full
     except api.JetStreamError as error:
         raise Permanent(
             f"stream {name} exists with another {', '.join(different)} and can't be changed: "
@@ -109,6 +120,14 @@ async def ensure_stream(client: Client, config: dict[str, Any]) -> None:
             code="stream_differs",
         ) from error
     log.info("stream_updated", stream=name, changed=different)
+
+
+def _over_the_servers(config: dict[str, Any]) -> Permanent:
+    return Permanent(
+        f"{config['name']} is to hold {config['max_bytes']} bytes, which with all other limits is "
+        "more than NATS may keep: lower the limit or raise NATS_MAX_FILE_STORE",
+        code="limit_too_large",
+    )
 
 
 def _absent(value: object) -> object:
