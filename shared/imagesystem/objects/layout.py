@@ -62,10 +62,11 @@ class ApiError(msgspec.Struct, frozen=True):
 
 
 class Ack(msgspec.Struct, frozen=True):
-    """What the server answers to a publish."""
+    """What the server answers to a publish, or to a purge (`purged`: messages)."""
 
     seq: int = 0
     duplicate: bool = False
+    purged: int = 0
     error: ApiError | None = None
 
 

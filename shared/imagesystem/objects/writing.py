@@ -201,9 +201,13 @@ class Writer:
             try:
                 await self._describe(marker, info.sequence)
             except StoreFull:
-                # The chunks are this object's alone; without them there is room to say so.
+                # The chunks are this object's alone; without them there is room to say so, unless
+                # the limit was lowered below what is stored.
                 await self._purge(info.nuid)
-                await self._describe(marker, info.sequence)
+                try:
+                    await self._describe(marker, info.sequence)
+                except StoreFull:
+                    return await self._erase(info)
         except WrongSequence:
             held = await self._reader.description(info.name, fresh=True)
             if held is None or not held.deleted or held.nuid != info.nuid:
@@ -236,9 +240,17 @@ class Writer:
                 await self._purge(nuid)
             self._litter.pop(nuid, None)
 
+    async def _erase(self, info: ObjectInfo) -> bool:
+        """Purge this description, and no newer one, where no marker can replace it."""
+        subject = self._layout.description(info.name)
+        return await self._purged({"filter": subject, "seq": info.sequence + 1}) > 0
+
     async def _purge(self, nuid: str) -> None:
-        request = msgspec.json.encode({"filter": self._layout.chunks(nuid)})
-        message = await self._inbox.request(self._layout.purge, request)
-        error = decode_ack(message.data).error
-        if error is not None:
-            raise error_of(error, self._layout.purge)
+        await self._purged({"filter": self._layout.chunks(nuid)})
+
+    async def _purged(self, query: dict[str, object]) -> int:
+        message = await self._inbox.request(self._layout.purge, msgspec.json.encode(query))
+        ack = decode_ack(message.data)
+        if ack.error is not None:
+            raise error_of(ack.error, self._layout.purge)
+        return ack.purged
