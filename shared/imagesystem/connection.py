@@ -11,7 +11,6 @@ from nats.aio.client import Client
 
 from imagesystem import logs, retention
 from imagesystem.bus import provisioning
-from imagesystem.bus.jetstream import JetStreamBus
 from imagesystem.errors import Unavailable
 from imagesystem.health import Health
 from imagesystem.keyvalue import KeyValue
@@ -20,6 +19,7 @@ from imagesystem.metrics import Metrics
 from imagesystem.objects import Bucket, jetstream
 from imagesystem.objects.client import WireClient
 from imagesystem.permissions import inbox_prefix
+from imagesystem.room import Room, RoomyBucket, RoomyBus
 from imagesystem.settings import ServiceSettings
 from imagesystem.topology import BUCKETS, KEY_VALUES, STREAMS
 
@@ -32,9 +32,10 @@ class NatsPlatform:
     """The bus and the buckets of one connection; see `imagesystem.platform.Platform`."""
 
     def __init__(self, client: Client, service: str, measures: Metrics, replicas: int = 1) -> None:
-        self.bus = JetStreamBus(client, service, measures)
+        self.room = Room(client, service)
+        self.bus = RoomyBus(client, service, measures, self.room)
         self._buckets = {
-            declared.name: jetstream.JetStreamBucket(client, declared.name, replicas=replicas)
+            declared.name: RoomyBucket(client, declared.name, self.room, replicas=replicas)
             for declared in BUCKETS
         }
         self._key_values = {kv.name: JetStreamKeyValue(client, kv.name) for kv in KEY_VALUES}
@@ -143,6 +144,7 @@ async def open_platform(
         fatal=True,
     )
     platform = NatsPlatform(client, service, measures, settings.replicas)
+    health.watch("room", platform.room.check)
     try:
         yield platform
     finally:

@@ -14,8 +14,8 @@ from typing import cast
 
 from imagesystem import ids, logs
 from imagesystem.bus import Bus, Received
-from imagesystem.errors import Rejected, Unavailable, WrongSequence
-from imagesystem.events import Deleted
+from imagesystem.errors import Rejected, StoreFull, Unavailable, WrongSequence
+from imagesystem.events import Deleted, Uploaded
 from imagesystem.objects import Bucket
 
 from registry_service.locks import Locks
@@ -48,7 +48,7 @@ class Deletions:
                 raise Rejected(404, "unknown_image", f"there is no image {image_id}")
             fact = Deleted(image_id=image_id, reason="requested", deleted_at=ids.now())
             try:
-                await self._bus.publish(fact, expected=tombstone.sequence if tombstone else 0)
+                await self._say(fact, expected=tombstone.sequence if tombstone else 0)
             except WrongSequence:  # another process was faster
                 tombstone = await self._tombstone(image_id)
                 if tombstone is None:
@@ -56,6 +56,35 @@ class Deletions:
                 return tombstone.event
         log.info("image_deleted", image_id=image_id)
         return fact
+
+    async def _say(self, fact: Deleted, expected: int) -> None:
+        """Publish the tombstone; while there is no room for it, what it makes void goes first.
+
+        Otherwise nothing could be deleted from a full store. That the image was uploaded is
+        forgotten last: until then, whoever was interrupted finds an image to delete.
+        """
+        for make_room in (self._forget_derived, self._drop_original, self._forget_upload):
+            try:
+                await self._bus.publish(fact, expected=expected)
+            except StoreFull as error:
+                log.warning("tombstone_refused", image_id=fact.image_id, error=error.message)
+                await make_room(fact.image_id)
+            else:
+                return
+        await self._bus.publish(fact, expected=expected)
+
+    async def _forget_derived(self, image_id: str) -> None:
+        for said in await self._bus.facts(image_id):
+            if not isinstance(said.event, Uploaded | Deleted):
+                await self._bus.forget(said.subject)
+
+    async def _drop_original(self, image_id: str) -> None:
+        original = await self._originals.info(image_id)
+        if original is not None:
+            await self._originals.delete(original)
+
+    async def _forget_upload(self, image_id: str) -> None:
+        await self._bus.forget(f"images.v1.{image_id}.uploaded")
 
     async def _tombstone(self, image_id: str) -> Received[Deleted] | None:
         found = await self._bus.latest(f"images.v1.{image_id}.deleted")

@@ -11,7 +11,7 @@ import asyncio
 import msgspec
 from imagesystem import ids, logs
 from imagesystem.bus import Bus
-from imagesystem.errors import Rejected, Unavailable, WrongSequence
+from imagesystem.errors import Rejected, StoreFull, Unavailable, WrongSequence
 from imagesystem.events import Uploaded
 from imagesystem.objects import Bucket, ObjectInfo
 
@@ -107,31 +107,43 @@ class Uploads:
             elif known is not None and isinstance(known.event, Uploaded):
                 return Accepted(known.event, duplicate=not announced)
             with self._measures.stage_seconds.labels("store").time():
-                await self._store(spool, fact, there)
+                put = await self._store(spool, fact, there)
             with self._measures.stage_seconds.labels("announce").time():
-                announced = await self._say(fact) or announced
+                announced = await self._say(fact, put) or announced
+                if put is None and await self._originals.info(fact.image_id) is None:
+                    # whoever had put it had no room for the fact, and took it back
+                    await self._store(spool, fact, None)
                 # another process may have deleted the image since it was looked up
                 gone = await self._bus.latest(f"{subject}.deleted")
             if announced and gone is None:
                 return Accepted(fact, duplicate=False)
         raise Unavailable("registry", "the image is being deleted at the same time; try again")
 
-    async def _store(self, spool: Spool, fact: Uploaded, there: ObjectInfo | None) -> None:
-        """Put the original, unless its bytes are there already (a crash before the fact)."""
+    async def _store(
+        self, spool: Spool, fact: Uploaded, there: ObjectInfo | None
+    ) -> ObjectInfo | None:
+        """Put the original, unless its bytes are there already (a crash before the fact): None."""
         if there is not None and there.digest == fact.sha256:
-            return
-        await self._originals.put(
+            return None
+        return await self._originals.put(
             fact.image_id,
             spool.pieces(),
             metadata={"media_type": fact.media_type, "filename": fact.filename},
         )
 
-    async def _say(self, fact: Uploaded) -> bool:
-        """Publish the fact; False if another process said it first."""
+    async def _say(self, fact: Uploaded, put: ObjectInfo | None) -> bool:
+        """Publish the fact; False if another process said it first.
+
+        Where there is no room for it, what was `put` is taken back: nobody would know of it.
+        """
         try:
             await self._bus.publish(fact, expected=0)
         except WrongSequence:
             return False
+        except StoreFull:
+            if put is not None:
+                await self._originals.delete(put)
+            raise
         return True
 
 

@@ -51,7 +51,7 @@ def refusal(error: Mapping[str, Any]) -> ImageSystemError:
     """Return the error for the `error` object of a JetStream answer."""
     code, status = int(error.get("err_code", 0)), int(error.get("code", 0))
     message = str(error.get("description", error))
-    if (code in FULL and code != 10023) or "maximum" in message:
+    if code in FULL or "maximum" in message:
         return StoreFull(message)
     if status == 503:
         return Unavailable("nats", message)

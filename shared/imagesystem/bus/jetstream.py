@@ -19,7 +19,7 @@ from imagesystem.events import DeadLetter, Event, Fact, Failed, encode, guard_of
 from imagesystem.metrics import Metrics
 from imagesystem.topology import Consumer
 
-__all__ = ["JetStreamBus"]
+__all__ = ["JetStreamBus", "stream_of"]
 
 log = logs.get(__name__)
 
@@ -85,7 +85,7 @@ class JetStreamBus:
                 # The server looks at the expected sequence before it looks for duplicates: a
                 # publish whose confirmation was lost is refused because of itself.
                 if tries > 1 and error.error_code == WRONG_LAST_SEQUENCE:
-                    held = await api.direct_get(self._client, _stream_of(subject), subject)
+                    held = await api.direct_get(self._client, stream_of(subject), subject)
                     ours = headers["Nats-Msg-Id"]
                     if held is not None and (held.headers or {}).get("Nats-Msg-Id") == ours:
                         return stored(held).sequence
@@ -99,7 +99,7 @@ class JetStreamBus:
 
     async def latest(self, subject: str) -> Received[Event] | None:
         """See `Bus.latest`."""
-        message = await api.direct_get(self._client, _stream_of(subject), subject)
+        message = await api.direct_get(self._client, stream_of(subject), subject)
         return None if message is None else stored(message)
 
     async def facts(self, image_id: str) -> list[Received[Fact]]:
@@ -116,7 +116,7 @@ class JetStreamBus:
         body: dict[str, object] = {"filter": pattern}
         if below is not None:
             body["seq"] = below
-        answer = await api.api_call(self._client, f"STREAM.PURGE.{_stream_of(pattern)}", body)
+        answer = await api.api_call(self._client, f"STREAM.PURGE.{stream_of(pattern)}", body)
         return int(answer["purged"])
 
     async def consume(
@@ -135,7 +135,8 @@ class JetStreamBus:
         return consumption
 
 
-def _stream_of(subject: str) -> str:
+def stream_of(subject: str) -> str:
+    """Return the stream that keeps what is said on `subject`."""
     return {"images": "IMAGES", "commands": "COMMANDS", "dead": "DEAD_LETTERS"}[
         subject.partition(".")[0]
     ]

@@ -7,7 +7,14 @@ import traceback
 
 from imagesystem import ids
 from imagesystem.bus.messages import Delivery
-from imagesystem.errors import ImageSystemError, Permanent, Rejected, Transient
+from imagesystem.errors import (
+    ImageSystemError,
+    Permanent,
+    Rejected,
+    StoreFull,
+    Transient,
+    Unavailable,
+)
 from imagesystem.events import DeadLetter, image_of, letter_id
 from imagesystem.topology import Consumer
 
@@ -19,7 +26,10 @@ def verdict_on(error: Exception) -> Transient | Permanent:
 
     What nobody foresaw is transient: it is tried again, and becomes a dead letter when the
     attempts are used up. A rejection is permanent: what is asked for will never be possible.
+    A full store is an outage like any other: the message waits until there is room again.
     """
+    if isinstance(error, StoreFull):
+        return Unavailable("room", error.message)
     if isinstance(error, Transient | Permanent):
         return error
     if isinstance(error, Rejected):
