@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 from imagesystem import platform, web
 from imagesystem.health import Health
 from imagesystem.metrics import Metrics
@@ -26,6 +27,14 @@ from augmentation_service.rendering import prepare
 from augmentation_service.routes import ROUTES
 from augmentation_service.settings import Settings
 from augmentation_service.studio import Studio
+from augmentation_service.tasks import routes as task_routes
+from augmentation_service.tasks.counter import Counter
+from augmentation_service.tasks.ledger import Ledger
+from augmentation_service.tasks.planning import Planner
+from augmentation_service.tasks.reports import Reports
+from augmentation_service.tasks.routes import Desk
+from augmentation_service.tasks.units import Units
+from augmentation_service.tasks.upkeep import Upkeep
 from augmentation_service.variants import Variants
 
 __all__ = ["create_app"]
@@ -52,16 +61,20 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
                 deadline_s=settings.deadline_s,
             )
             app.state.studio = Studio(originals, previews, settings)
-            yield
+            tasks = _Tasks(connected, originals, pool, measures, settings)
+            app.state.desk = tasks.desk
+            async with tasks.at_work(connected, health, pool.size):
+                yield
 
     return web.create_app(
         settings=settings,
         health=health,
         measures=metrics,
-        routes=ROUTES,
+        routes=[*ROUTES, *task_routes.ROUTES],
         lifespan=lifespan,
         dependencies={
             "studio": Provide(_provide_studio, sync_to_thread=False),
+            "desk": Provide(_provide_desk, sync_to_thread=False),
             "catalogue": Provide(lambda: described, sync_to_thread=False),
         },
     )
@@ -70,6 +83,74 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
 def _provide_studio(state: State) -> Studio:
     studio: Studio = state.studio
     return studio
+
+
+def _provide_desk(state: State) -> Desk:
+    desk: Desk = state.desk
+    return desk
+
+
+class _Tasks:
+    """The parts of tasks, put together."""
+
+    def __init__(
+        self,
+        connected: Platform,
+        originals: Originals,
+        pool: WorkerPool,
+        measures: Measures,
+        settings: Settings,
+    ) -> None:
+        variants, ledger = connected.bucket("variants"), Ledger(connected.key_value("tasks"))
+        self._planner = Planner(connected.bus, ledger)
+        self._upkeep = Upkeep(ledger, self._planner, variants, settings)
+        self._units = Units(
+            bus=connected.bus,
+            variants=variants,
+            originals=originals,
+            ledger=ledger,
+            pool=pool,
+            measures=measures,
+            settings=settings,
+        )
+        counter = Counter(
+            originals=originals,
+            variants=variants,
+            ledger=ledger,
+            planner=self._planner,
+            measures=measures,
+            settings=settings,
+        )
+        reports = Reports(ledger, settings.results_ttl_s)
+        self.desk = Desk(counter=counter, reports=reports, ledger=ledger, variants=variants)
+
+    @asynccontextmanager
+    async def at_work(
+        self, connected: Platform, health: Health, workers: int
+    ) -> AsyncIterator[None]:
+        """Plan tasks, make their units, look after them."""
+        # More than work: while some are stored and announced, others are made.
+        units = msgspec.structs.replace(
+            CONSUMERS["augmentation-units"], concurrency=2 * workers + 2
+        )
+        plans = CONSUMERS["augmentation-plans"]
+        planning = await connected.bus.consume(plans, self._planner.plan)
+        making = await connected.bus.consume(units, self._units.make, gave_up=self._units.gave_up)
+        upkeep = asyncio.create_task(self._upkeep.run())
+        health.watch(plans.name, lambda: planning.healthy)
+        health.watch(units.name, lambda: making.healthy)
+        health.watch(
+            "task_upkeep",
+            lambda: "the task that looks after tasks has ended" if upkeep.done() else None,
+            fatal=True,
+        )
+        try:
+            yield
+        finally:
+            health.stopping = True
+            await asyncio.gather(planning.stop(), making.stop())
+            upkeep.cancel()
+            await asyncio.gather(upkeep, return_exceptions=True)
 
 
 @asynccontextmanager

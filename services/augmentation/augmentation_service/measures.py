@@ -27,6 +27,19 @@ class Measures:
             buckets=SECONDS,
             registry=metrics.registry,
         )
+        # done; failed: for good, with a reason in the task.
+        self.units = Counter(
+            "augmentation_units_total",
+            "Units of tasks that came to an end, by how",
+            ["outcome"],
+            registry=metrics.registry,
+        )
+        self.tasks = Counter(
+            "augmentation_tasks_total",
+            "Tasks accepted, by kind",
+            ["kind"],
+            registry=metrics.registry,
+        )
         self.variants_dropped = Counter(
             "augmentation_variants_dropped_total",
             "Variants deleted because their image was deleted",

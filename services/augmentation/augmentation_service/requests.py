@@ -11,7 +11,19 @@ from imagesystem.errors import Rejected
 from augmentation_service.engine import MAX_SEED, BadRecipe, Box, Keypoint, Labels, Recipe, parse
 from augmentation_service.rendering import Job
 
-__all__ = ["Preview", "PreviewOfImage", "from_form", "from_json", "job_of"]
+__all__ = [
+    "Preview",
+    "PreviewOfImage",
+    "Quality",
+    "Seed",
+    "converted",
+    "decoded",
+    "from_form",
+    "from_json",
+    "invalid",
+    "job_of",
+    "recipe_of",
+]
 
 W = TypeVar("W", bound=msgspec.Struct)
 Seed: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEED)]
@@ -48,29 +60,32 @@ class PreviewOfImage(Preview, frozen=True, kw_only=True, forbid_unknown_fields=T
 _JSON_FIELDS = ("recipe", "boxes", "keypoints")
 
 
-def _invalid(message: str) -> Rejected:
+def invalid(message: str) -> Rejected:
+    """Return the refusal of a request that cannot be read."""
     return Rejected(400, "invalid_request", message[:500])
 
 
-def _decoded(data: bytes | str, what: str) -> Any:
+def decoded(data: bytes | str, what: str) -> Any:
+    """Return what JSON says; raises `Rejected` 400 `invalid_request`."""
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _invalid(f"{what} is not JSON: {error}") from error
+        raise invalid(f"{what} is not JSON: {error}") from error
     except RecursionError as error:
-        raise _invalid(f"{what} is nested too deeply") from error
+        raise invalid(f"{what} is nested too deeply") from error
 
 
-def _converted(values: Any, kind: type[W], *, strict: bool) -> W:
+def converted(values: Any, kind: type[W], *, strict: bool) -> W:
+    """Return the values as `kind`; not strict: from texts. Raises `Rejected` 400."""
     try:
         return msgspec.convert(values, kind, strict=strict)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise _invalid(str(error)) from error
+        raise invalid(str(error)) from error
 
 
 def from_json(data: bytes) -> PreviewOfImage:
     """Return the preview asked for; raises `Rejected` 400 `invalid_request`."""
-    return _converted(_decoded(data, "the body"), PreviewOfImage, strict=True)
+    return converted(decoded(data, "the body"), PreviewOfImage, strict=True)
 
 
 def from_form(fields: Mapping[str, str]) -> Preview:
@@ -78,8 +93,8 @@ def from_form(fields: Mapping[str, str]) -> Preview:
     values: dict[str, Any] = dict(fields)
     for name in _JSON_FIELDS:
         if name in values:
-            values[name] = _decoded(values[name], f"the field `{name}`")
-    return _converted(values, Preview, strict=False)
+            values[name] = decoded(values[name], f"the field `{name}`")
+    return converted(values, Preview, strict=False)
 
 
 def job_of(preview: Preview, source: str, *, max_pixels: int, max_steps: int) -> Job:
@@ -91,7 +106,7 @@ def job_of(preview: Preview, source: str, *, max_pixels: int, max_steps: int) ->
     if preview.boxes is not None or preview.keypoints is not None:
         labels = Labels(boxes=preview.boxes or [], keypoints=preview.keypoints or [])
     return Job(
-        recipe=_recipe(preview.recipe, max_steps),
+        recipe=recipe_of(preview.recipe, max_steps),
         seed=preview.seed,
         source=source,
         variant=preview.variant,
@@ -102,7 +117,8 @@ def job_of(preview: Preview, source: str, *, max_pixels: int, max_steps: int) ->
     )
 
 
-def _recipe(source: object, max_steps: int) -> Recipe:
+def recipe_of(source: object, max_steps: int) -> Recipe:
+    """Return the recipe; raises `Rejected` 400 with the first fault, its message has all."""
     try:
         return parse(source, max_steps=max_steps)
     except BadRecipe as error:

@@ -43,3 +43,19 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     variants_bytes: Annotated[
         int, Meta(ge=0, description="bytes of all variants; 0: as much as NATS may keep")
     ] = 0
+    max_task_images: Annotated[int, Meta(ge=1, description="images of a task")] = 10_000
+    max_task_variants: Annotated[
+        int, Meta(ge=1, description="variants of an image, or results of it in a batch, in a task")
+    ] = 1000
+    max_task_units: Annotated[
+        int, Meta(ge=1, le=10_000_000, description="units of a task: images times variants")
+    ] = 100_000
+    unit_deadline_s: Annotated[
+        float, Meta(gt=0, le=500, description="seconds that one unit of a task may take a worker")
+    ] = 60.0
+    results_ttl_s: Annotated[
+        float, Meta(gt=0, description="seconds after which a task and its results are removed")
+    ] = 604_800.0
+    expiry_every_s: Annotated[
+        float, Meta(gt=0, description="seconds between looks for tasks to remove, or to resume")
+    ] = 60.0

@@ -18,7 +18,7 @@ from augmentation_service.settings import Settings
 __all__ = ["Studio"]
 
 #: Boundaries and headers of a form's parts, which are nobody's content.
-_FORM_OVERHEAD = 256 * 1024
+FORM_OVERHEAD = 256 * 1024
 
 
 class Studio:
@@ -56,7 +56,7 @@ class Studio:
         Raises `Rejected`: what `forms.read`, `requests` and `Previews.make` raise, 408, 413, 415.
         """
         allowed = self._limits.max_upload_bytes
-        overhead = self._limits.max_request_bytes + _FORM_OVERHEAD
+        overhead = self._limits.max_request_bytes + FORM_OVERHEAD
         bodies.check_headers(headers, "MAX_UPLOAD_BYTES", allowed, overhead)
         body = bodies.read(
             receive, "MAX_UPLOAD_BYTES", allowed + overhead, self._settings.idle_timeout_s
