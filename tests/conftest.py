@@ -1,9 +1,13 @@
-"""The real servers that tests run against, on free loopback ports."""
+"""The real servers that tests run against, on free loopback ports.
+
+`--backend=containers` (or `TEST_BACKEND=containers`) runs them in containers.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import socket
 import subprocess
 import sys
@@ -12,7 +16,35 @@ from pathlib import Path
 
 import pytest
 
+from tests.containers.servers import (
+    MONGODB_IMAGE,
+    NATS_IMAGE,
+    ContainerProcess,
+    require_engine,
+)
+
 BINARIES = Path(sys.executable).parent
+BACKEND = "TEST_BACKEND"
+
+Process = subprocess.Popen[bytes] | ContainerProcess
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        choices=("embedded", "containers"),
+        default=os.environ.get(BACKEND, "embedded"),
+        help="where NATS and MongoDB of integration and contract tests run",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # by the environment: tests of services import this module, and are run without it as well
+    os.environ[BACKEND] = config.getoption("--backend")
+
+
+def in_containers() -> bool:
+    return os.environ.get(BACKEND) == "containers"
 
 
 def free_port() -> int:
@@ -21,7 +53,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for_port(port: int, process: Process, log: Path) -> None:
     for _ in range(200):
         if process.poll() is not None:
             raise RuntimeError(f"it ended with {process.returncode}: {log.read_text()[-2000:]}")
@@ -32,7 +64,7 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> Non
     raise RuntimeError(f"nothing listens on {port}: {log.read_text()[-2000:]}")
 
 
-def process_wait(process: subprocess.Popen[bytes], seconds: float) -> None:
+def process_wait(process: Process, seconds: float) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
 
@@ -43,7 +75,7 @@ class Server:
     def __init__(self, command: list[str], port: int, folder: Path) -> None:
         self.command, self.port, self.folder = command, port, folder
         self.log = folder / "server.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -55,36 +87,84 @@ class Server:
         self.process.kill()
         self.process.wait(30)
 
+    def close(self) -> None:
+        if self.process is not None:
+            self.kill()
+
+
+class ContainerServer(Server):
+    """The same in a container, which keeps its data until it is closed."""
+
+    def __init__(
+        self, image: str, command: list[str], port: int, folder: Path, *, mount: bool
+    ) -> None:
+        super().__init__(command, port, folder)
+        self.log.touch()
+        self.process = ContainerProcess(image, command, folder if mount else None)
+
+    def start(self) -> None:
+        assert isinstance(self.process, ContainerProcess)
+        self.process.start()
+        try:
+            wait_for_port(self.port, self.process, self.log)
+        except RuntimeError as error:
+            raise RuntimeError(self.process.logs()[-2000:]) from error
+
+    def close(self) -> None:
+        assert isinstance(self.process, ContainerProcess)
+        self.process.remove()
+
 
 @contextlib.contextmanager
 def nats_server(folder: Path, *more: str) -> Iterator[Server]:
     port = free_port()
-    command = [str(BINARIES / "nats-server"), "-a", "127.0.0.1", "-p", str(port)]
-    server = Server([*command, "-js", "-sd", str(folder / "js"), *more], port, folder)
-    server.start()
+    flags = ["-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(folder / "js"), *more]
+    server = (
+        container(NATS_IMAGE, ["nats-server", *flags], port, folder, mount=True)
+        if in_containers()
+        else Server([str(BINARIES / "nats-server"), *flags], port, folder)
+    )
     try:
+        server.start()
         yield server
     finally:
-        server.kill()
+        server.close()
 
 
-@contextlib.contextmanager
-def mongo_server(folder: Path) -> Iterator[Server]:
+def container(
+    image: str, command: list[str], port: int, folder: Path, *, mount: bool
+) -> ContainerServer:
+    require_engine()
+    return ContainerServer(image, command, port, folder, mount=mount)
+
+
+def mongod(folder: Path) -> list[str]:
+    """Return the program of the embedded stack, on data in `folder`."""
     spec = importlib.util.find_spec("fiftyone")
     assert spec is not None
     assert spec.submodule_search_locations
     binary = Path(next(iter(spec.submodule_search_locations))) / "db" / "bin" / "mongod"
     data = folder / "db"
     data.mkdir(exist_ok=True)
+    return [str(binary), "--dbpath", str(data)]
+
+
+@contextlib.contextmanager
+def mongo_server(folder: Path) -> Iterator[Server]:
     port = free_port()
-    command = [str(binary), "--bind_ip", "127.0.0.1", "--port", str(port), "--dbpath", str(data)]
-    command += ["--nounixsocket", "--networkMessageCompressors", "disabled"]
-    server = Server([*command, "--wiredTigerCacheSizeGB", "0.25"], port, folder)
-    server.start()
+    flags = ["--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
+    flags += ["--networkMessageCompressors", "disabled", "--wiredTigerCacheSizeGB", "0.25"]
+    server = (
+        # without the folder: in the image mongod is a user who cannot get there
+        container(MONGODB_IMAGE, ["mongod", *flags], port, folder, mount=False)
+        if in_containers()
+        else Server([*mongod(folder), *flags], port, folder)
+    )
     try:
+        server.start()
         yield server
     finally:
-        server.kill()
+        server.close()
 
 
 @pytest.fixture(scope="session")
