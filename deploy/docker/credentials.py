@@ -49,12 +49,13 @@ def write(name: str, text: str, uid: int) -> None:
 def main() -> None:
     """Write every file of the volume."""
     FOLDER.chmod(0o711)
-    users = (*SERVICES, "subscriber")
+    users = (*SERVICES, "operator", "subscriber")
     nats = {user: password(f"nats-{user}") for user in users}
     lines = [f"export NATS_{user.upper()}_PASSWORD={word}\n" for user, word in nats.items()]
     write("nats.env", "".join(lines), 0)
+    scheme = os.environ.get("NATS_SCHEME") or "nats"
     for number, service in enumerate(SERVICES):
-        url = f"nats://{service}:{nats[service]}@nats:4222"
+        url = f"{scheme}://{service}:{nats[service]}@nats:4222"
         write(f"{service}-nats-url", url, FIRST_UID + number)
     metadata = password("mongodb-metadata")
     write("mongodb-admin", password("mongodb-admin"), MONGO_UID)

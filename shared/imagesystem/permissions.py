@@ -2,7 +2,8 @@
 
 A service publishes the facts and commands it is known for, pulls from and acknowledges to its
 own durable consumers, writes the buckets it owns and reads those it was given, and hears
-nothing but its own inbox. Streams are created, changed and purged by their owner only.
+nothing but its own inbox. Streams are created, changed and purged by their owner only; the
+operator may see how long queues are and delete commands, but say nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from imagesystem.topology import (
     Service,
 )
 
-__all__ = ["SAYS", "USERS", "Permissions", "inbox_prefix"]
+__all__ = ["OPERATOR", "SAYS", "USERS", "Permissions", "inbox_prefix"]
+
+#: The user of `image-system queues`: a person who looks after the system, no service.
+OPERATOR = "operator"
 
 #: Facts and commands, by who may say them. Everybody may say that a stage of theirs failed.
 SAYS: dict[Service, tuple[str, ...]] = {
@@ -97,10 +101,22 @@ def _publish(service: Service) -> list[str]:
     return subjects
 
 
-#: The permissions of every service's NATS user.
-USERS: dict[Service, Permissions] = {
+def _operate() -> list[str]:
+    """Return what the operator may ask: how queues are, and to empty those of commands."""
+    subjects = [f"$JS.API.STREAM.INFO.{stream.name}" for stream in STREAMS]
+    read = sorted({consumer.stream for consumer in CONSUMERS.values()})
+    subjects += [f"$JS.API.DIRECT.GET.{stream}" for stream in read]
+    subjects += [
+        f"$JS.API.CONSUMER.INFO.{consumer.stream}.{consumer.name}"
+        for consumer in CONSUMERS.values()
+    ]
+    return [*subjects, "$JS.API.STREAM.PURGE.COMMANDS"]
+
+
+#: The permissions of every NATS user in the services' account.
+USERS: dict[str, Permissions] = {
     service: Permissions(
         publish=tuple(_publish(service)), subscribe=(f"{inbox_prefix(service)}.>",)
     )
     for service in SERVICES
-}
+} | {OPERATOR: Permissions(publish=tuple(_operate()), subscribe=(f"{inbox_prefix(OPERATOR)}.>",))}

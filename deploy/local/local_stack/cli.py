@@ -15,7 +15,7 @@ from imagesystem.permissions import USERS
 from imagesystem.topology import SERVICES
 from rich.live import Live
 
-from local_stack import background, binaries, demo, foreground, nats_config, reports
+from local_stack import background, binaries, demo, foreground, nats_config, queues, reports
 from local_stack.errors import StackError
 from local_stack.foreground import LogFormat, Options
 
@@ -140,7 +140,64 @@ def version() -> None:
 @app.command("nats-config")
 def show_nats_config() -> None:
     """Print the nats-server configuration that follows from the permissions table."""
-    typer.echo(nats_config.render({str(user): may for user, may in USERS.items()}), nl=False)
+    typer.echo(nats_config.render(USERS), nl=False)
+
+
+queues_app = typer.Typer(help="See how long the queues are, and clear them.")
+app.add_typer(queues_app, name="queues")
+NatsUrl = Annotated[
+    str,
+    typer.Option(
+        "--nats-url", help="NATS of a system that runs elsewhere, with the operator's password."
+    ),
+]
+
+
+@queues_app.callback(invoke_without_command=True)
+def show_queues(
+    context: typer.Context,
+    *,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    nats_url: NatsUrl = "",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show each durable consumer: pending, in flight, redelivered, lag in seconds, dead letters."""
+    if context.invoked_subcommand is not None:
+        return
+    found = asyncio.run(_queues(nats_url or queues.operator_url(data_dir.absolute())))
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+    else:
+        foreground.wide_console().print(queues.render(found))
+
+
+async def _queues(url: str) -> list[queues.Queue]:
+    async with queues.connected(url) as client:
+        return await queues.examine(client)
+
+
+@queues_app.command("clear")
+def clear_queue(
+    kind: Annotated[
+        str, typer.Argument(help="Which commands: commands.augment, commands.infer.analysis, …")
+    ],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete them, do not only count.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    nats_url: NatsUrl = "",
+) -> None:
+    """Delete the commands of a kind that are still to be done; facts are never deleted."""
+    subject = queues.kind_subject(kind)
+    url = nats_url or queues.operator_url(data_dir.absolute())
+    typer.echo(f"{asyncio.run(_clear(url, subject, yes=yes))} commands deleted ({subject})")
+
+
+async def _clear(url: str, subject: str, *, yes: bool) -> int:
+    async with queues.connected(url) as client:
+        if not yes:
+            there = await queues.count(client, subject)
+            raise StackError(f"{there} commands would be deleted ({subject}): say so with --yes")
+        return await queues.clear(client, subject)
 
 
 def main() -> None:

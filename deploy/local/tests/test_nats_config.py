@@ -6,7 +6,7 @@ from local_stack.parts import NATS_CONFIG
 
 
 def test_the_committed_file_follows_from_the_permissions() -> None:
-    rendered = nats_config.render({str(user): may for user, may in USERS.items()})
+    rendered = nats_config.render(USERS)
     assert NATS_CONFIG.read_text() == rendered, (
         "run: image-system nats-config > deploy/nats/nats-server.conf"
     )
