@@ -4,7 +4,7 @@
 
     augmentation.<task>.task           the task, once
     augmentation.<task>.plan           how many of its units were published
-    augmentation.<task>.cancelled      if it was
+    augmentation.<task>.state          `open`, or `cancelled`; not there: not begun, or expired
     augmentation.<task>.<n>.done       the result of a unit: one of
     augmentation.<task>.<n>.failed     these two, once, and for good
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 from imagesystem.errors import WrongSequence
@@ -47,8 +48,9 @@ class Ledger:
         self._held: OrderedDict[str, Task] = OrderedDict()
 
     async def create(self, task: Task) -> None:
-        """Write a new task down."""
+        """Write a new task down, and then that its units may be made."""
         await self._keys.put(_key(task.task_id, "task"), msgspec.json.encode(task), expected=0)
+        await self._keys.put(_key(task.task_id, "state"), b"open", expected=0)
 
     async def task(self, task_id: str, *, fresh: bool = False) -> Task | None:
         """Return the task, or None if there is none; unless `fresh`, from memory if it is there."""
@@ -91,11 +93,14 @@ class Ledger:
 
     async def cancel(self, task_id: str) -> None:
         """Write down that no more units shall be made."""
-        await self._keys.put(_key(task_id, "cancelled"), b"")
+        await self._keys.put(_key(task_id, "state"), b"cancelled")
 
-    async def cancelled(self, task_id: str) -> bool:
-        """Return whether no more units shall be made."""
-        return await self._keys.get(_key(task_id, "cancelled")) is not None
+    async def state(self, task_id: str) -> Literal["open", "cancelled"] | None:
+        """Return whether units may be made; None: the task was not begun, or is gone."""
+        entry = await self._keys.get(_key(task_id, "state"))
+        if entry is None:
+            return None
+        return "open" if entry.value == b"open" else "cancelled"
 
     async def record(self, task_id: str, result: Result) -> bool:
         """Write a unit's result down; False, and nothing written, if it has one."""
@@ -130,13 +135,13 @@ class Ledger:
             planned=await self.planned(task_id),
             done=await self._keys.count(_key(task_id, "*", "done")),
             failed=await self._keys.count(_key(task_id, "*", "failed")),
-            cancelled=await self.cancelled(task_id),
+            cancelled=await self.state(task_id) != "open",
             last_at=last.written_at if last else None,
         )
 
     async def forget(self, task_id: str) -> None:
         """Remove everything about a task, the task itself last: an interrupted end is resumed."""
-        for key in ("*.*", "plan", "cancelled", "task"):
+        for key in ("state", "*.*", "plan", "task"):
             await self._keys.remove(_key(task_id, key))
         self._held.pop(task_id, None)
 

@@ -41,7 +41,7 @@ class Planner:
         if task is None:
             return
         planned = await self._ledger.planned(task.task_id)
-        while planned < task.total and not await self._ledger.cancelled(task.task_id):
+        while planned < task.total and await self._ledger.state(task.task_id) == "open":
             until = min(planned + _AT_ONCE, task.total)
             numbers = range(planned, until)
             await asyncio.gather(*(self._publish(task.task_id, number) for number in numbers))

@@ -67,8 +67,10 @@ class Units:
         if not isinstance(command, Augment):
             return
         task_id, number = command.task_id, command.number
+        if await self._ledger.state(task_id) != "open":
+            return
         task = await self._ledger.task(task_id)
-        if task is None or number >= task.total or await self._ledger.cancelled(task_id):
+        if task is None or number >= task.total:
             return
         if await self._ledger.result(task_id, number) is not None:
             return
@@ -85,11 +87,15 @@ class Units:
             raise
         if await self._ledger.record(task_id, result):
             self._measures.units.labels("done").inc()
+        if await self._ledger.state(task_id) is None:
+            # It expired while this was made: whoever removed the rest could not see this.
+            await self._drop(result.object or "")
+            await self._ledger.forget(task_id)
 
     async def gave_up(self, received: Received[Event], error: Permanent, attempts: int) -> None:
         """Write down that a unit failed, after its command became a dead letter."""
         command = received.event
-        if not isinstance(command, Augment):
+        if not isinstance(command, Augment) or await self._ledger.state(command.task_id) is None:
             return
         task = await self._ledger.task(command.task_id)
         if task is not None and command.number < task.total:
@@ -189,7 +195,10 @@ class Units:
         try:
             await self._bus.publish(fact)
         except ImageDeleted:
-            info = await self._variants.info(unit.object)
-            if info is not None:
-                await self._variants.delete(info)
+            await self._drop(unit.object)
             raise
+
+    async def _drop(self, name: str) -> None:
+        info = await self._variants.info(name)
+        if info is not None:
+            await self._variants.delete(info)

@@ -64,7 +64,7 @@ class Upkeep:
     async def _stands_still(self, task: Task) -> bool:
         """Return whether there is something to plan: asking twice does no harm."""
         planned = await self._ledger.planned(task.task_id)
-        return planned < task.total and not await self._ledger.cancelled(task.task_id)
+        return planned < task.total and await self._ledger.state(task.task_id) == "open"
 
     async def _remove(self, task: Task) -> None:
         # First of all, no more units are made; the task goes last, so that an end that is
