@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 import pytest
 from imagesystem import ids
+from imagesystem.bus import Said
+from imagesystem.bus.memory import MemoryBus
 from imagesystem.errors import Rejected, StoreFull, Unavailable
-from imagesystem.events import Deleted, Failed, Planned, Uploaded
+from imagesystem.events import Deleted, Event, Failed, Planned, Uploaded
 from imagesystem.memory import MemoryPlatform
 from imagesystem.metrics import Metrics
 from imagesystem.objects.memory import MemoryBucket
@@ -152,6 +154,87 @@ async def test_a_store_that_is_down_or_full_leaves_nothing(
     assert kinds(registry) == []
     assert registry.originals.used_bytes == 0
     assert not (await registry.upload(samples["png"])).duplicate
+
+
+class FullBus(MemoryBus):
+    """A bus that refuses some facts for lack of room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: Callable[[Event], bool] = lambda event: False
+
+    async def publish(self, event: Event, *, expected: int | None = None) -> Said:
+        if self.refused(event):
+            raise StoreFull("the stream is full")
+        return await super().publish(event, expected=expected)
+
+
+@pytest.fixture
+def full() -> tuple[Registry, FullBus]:
+    platform = MemoryPlatform()
+    platform.bus = bus = FullBus()
+    return Registry(platform), bus
+
+
+async def test_bytes_whose_fact_is_refused_are_taken_back(
+    full: tuple[Registry, FullBus], samples: Samples
+) -> None:
+    registry, bus = full
+    bus.refused = lambda event: isinstance(event, Uploaded)
+    with pytest.raises(StoreFull):
+        await registry.upload(samples["png"])
+    assert registry.originals.used_bytes == 0
+    bus.refused = lambda event: False
+    assert not (await registry.upload(samples["png"])).duplicate
+
+
+async def test_bytes_that_another_took_back_are_put_again(
+    full: tuple[Registry, FullBus], samples: Samples
+) -> None:
+    registry, bus = full
+    data = samples["png"]
+    theirs = await registry.originals.put(ids.image_id(data), data)
+
+    async def take_back(event: Event, *, expected: int | None = None) -> Said:
+        await registry.originals.delete(theirs)
+        return await FullBus.publish(bus, event, expected=expected)
+
+    bus.publish = take_back  # type: ignore[method-assign]
+    await registry.upload(data)
+    assert (await registry.originals.get(ids.image_id(data)))[1] == data
+
+
+@pytest.mark.parametrize("gone", ["derived", "original", "uploaded"])
+async def test_a_deletion_makes_room_for_its_tombstone(
+    full: tuple[Registry, FullBus], samples: Samples, gone: str
+) -> None:
+    registry, bus = full
+    image_id = (await registry.upload(samples["png"])).uploaded.image_id
+    await bus.publish(planned(image_id))
+
+    def no_room(event: Event) -> bool:
+        there = {
+            "derived": "planned" in kinds(registry),
+            "original": registry.originals.used_bytes > 0,
+            "uploaded": "uploaded" in kinds(registry),
+        }
+        return isinstance(event, Deleted) and there[gone]
+
+    bus.refused = no_room
+    await registry.deletions.delete(image_id)
+    await registry.deletions.carry_out(image_id, await registry.sequence(image_id, "deleted"))
+    assert kinds(registry) == ["deleted"]
+    assert registry.originals.used_bytes == 0
+
+
+async def test_a_deletion_without_any_room_says_so(
+    full: tuple[Registry, FullBus], samples: Samples
+) -> None:
+    registry, bus = full
+    image_id = (await registry.upload(samples["png"])).uploaded.image_id
+    bus.refused = lambda event: isinstance(event, Deleted)
+    with pytest.raises(StoreFull):
+        await registry.deletions.delete(image_id)
 
 
 async def test_a_deleted_image_lives_again(registry: Registry, samples: Samples) -> None:
