@@ -32,6 +32,8 @@ _FIRST_DELAY_S = 0.2
 _LONGEST_DELAY_S = 10.0
 #: Having lived this long, a part may fail again from the shortest delay on.
 _STEADY_S = 60.0
+#: For what a part started to end when the part itself has ended.
+_GROUP_END_S = 2.0
 _LINE_BYTES = 256 * 1024
 
 Wish: TypeAlias = Literal["run", "hold", "leave"]
@@ -102,9 +104,18 @@ class Keeper:
 
     def kill(self) -> None:
         """Kill the process and everything it started, at once."""
+        self._signal(signal.SIGKILL)
+
+    def crash(self) -> None:
+        """Kill the process alone, as a crash would."""
         if self._pid is not None:
             with suppress(ProcessLookupError):
-                os.killpg(self._pid, signal.SIGKILL)
+                os.kill(self._pid, signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._pid is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._pid, number)
 
     async def _until_ready_or_leaving(self, dependencies: Iterable[Keeper]) -> None:
         async def ready() -> None:
@@ -152,11 +163,15 @@ class Keeper:
                 await asyncio.wait({ended}, timeout=self.part.stop_s)
                 if not ended.done():
                     self._stream.say("part_killed", level="warning", part=self.part.name)
+            # The workers of a service that died without a word: asked first, so that Python's
+            # resource tracker, which is one of them, removes the semaphores that they shared.
+            self._signal(signal.SIGTERM)
+            await asyncio.wait({reading}, timeout=_GROUP_END_S)
         finally:
-            self.kill()  # also the workers of a service that died without a word
+            self.kill()
             code = await ended
             # whoever still holds the pipe is no part of ours
-            await asyncio.wait({reading}, timeout=2)
+            await asyncio.wait({reading}, timeout=_GROUP_END_S)
             for task in (reading, watching, unwanted):
                 task.cancel()
             self._pid = self.state.process = None

@@ -144,7 +144,7 @@ class Stack:
         keeper = self.supervisor.keeper(name)
         if (pid := keeper.state.pid) is None:
             raise StackError(f"{name} does not run")
-        keeper.kill()
+        keeper.crash()
         await keeper.gone.wait()
         return pid
 

@@ -6,9 +6,22 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 SERVICE = sys.argv[1]
+#: What a worker of a service leaves behind unless it may end: Python's resource tracker is one.
+LITTER = Path(tempfile.gettempdir()) / f"stand-in-{os.getpid()}"
+WORKER = """
+import os, signal, sys, time
+def end(*_):
+    os.unlink(sys.argv[1])
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+open(sys.argv[1], "w").close()
+time.sleep(3600)
+"""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -29,6 +42,7 @@ class Handler(BaseHTTPRequestHandler):
             "environ": {k: os.environ.get(k) for k in ("NATS_URL", "MONGODB_URL", "LOG_FORMAT")},
             "pid": os.getpid(),
             "worker": Handler.worker,
+            "litter": str(LITTER),
             "padding": "x" * 4096,
         }
         if path.startswith(f"/{SERVICE}/health/") and Handler.dead:
@@ -57,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     # a child, as services have workers: it must not outlive its service
-    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(LITTER)])
     Handler.worker = worker.pid
     sys.stdout.write(f"{SERVICE} says something that is no JSON\n")
     address = (os.environ["HTTP_HOST"], int(os.environ["HTTP_PORT"]))

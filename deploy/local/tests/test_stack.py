@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -45,14 +46,18 @@ async def test_what_is_killed_starts_again_on_its_port(stack: Stack, name: str) 
     assert (stack.parts[name].port, stack.parts[name].restarts) == (port, restarts + 1)
 
 
-async def test_a_killed_service_leaves_no_workers_behind(stack: Stack) -> None:
+async def test_a_killed_service_leaves_neither_workers_nor_litter_behind(stack: Stack) -> None:
     async with httpx.AsyncClient(base_url=stack.url) as http:
-        worker = (await http.get("/image/x")).json()["worker"]
+        said = (await http.get("/image/x")).json()
+    worker, litter = said["worker"], said["litter"]
     assert processes.identify(worker)
-    await stack.kill("image")
     async with asyncio.timeout(30):
+        while not os.path.exists(litter):  # noqa: ASYNC240, PTH110  a look, not a wait
+            await asyncio.sleep(0.05)
+        await stack.kill("image")
         while processes.identify(worker):
             await asyncio.sleep(0.05)
+    assert not os.path.exists(litter)  # noqa: ASYNC240, PTH110
     await stack.wait_ready()
 
 
