@@ -21,7 +21,7 @@ from augmentation_service.answers import RECEIPT_HEADER
 from augmentation_service.pictures import FORMATS
 from augmentation_service.requests import PreviewOfImage
 
-__all__ = ["PreviewOperation"]
+__all__ = ["PreviewOperation", "schema_of"]
 
 _DESCRIPTIONS = {
     "image_id": "An image that was uploaded before.",
@@ -62,7 +62,7 @@ def _fields() -> dict[str, Schema]:
 
 
 def _field(name: str, found: dict[str, Any], components: dict[str, Any]) -> Schema:
-    schema = _schema(found, components)
+    schema = schema_of(found, components)
     schema.description = _DESCRIPTIONS[name]
     if name == "recipe":
         schema = Schema(
@@ -74,14 +74,17 @@ def _field(name: str, found: dict[str, Any], components: dict[str, Any]) -> Sche
     return schema
 
 
-def _schema(found: dict[str, Any], components: dict[str, Any]) -> Schema:
+def schema_of(found: dict[str, Any], components: dict[str, Any]) -> Schema:
     """Return msgspec's JSON Schema as Litestar spells it; null need not be mentioned."""
     if "anyOf" in found:
-        (found,) = (option for option in found["anyOf"] if option.get("type") != "null")
+        options = [option for option in found["anyOf"] if option.get("type") != "null"]
+        if len(options) > 1:
+            return Schema(any_of=[schema_of(option, components) for option in options])
+        (found,) = options
     if "$ref" in found:
         found = components[found["$ref"].removeprefix("#/")]
     properties: dict[str, Reference | Schema] = {
-        name: _schema(inner, components) for name, inner in found.get("properties", {}).items()
+        name: schema_of(inner, components) for name, inner in found.get("properties", {}).items()
     }
     kind = found.get("type", "string" if "enum" in found else None)
     return Schema(
@@ -91,7 +94,7 @@ def _schema(found: dict[str, Any], components: dict[str, Any]) -> Schema:
         maximum=found.get("maximum"),
         max_length=found.get("maxLength"),
         max_items=found.get("maxItems"),
-        items=_schema(found["items"], components) if "items" in found else None,
+        items=schema_of(found["items"], components) if "items" in found else None,
         properties=properties or None,
         required=found.get("required"),
     )

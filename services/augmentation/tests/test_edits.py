@@ -114,4 +114,4 @@ def test_the_last_conversion_decides(photo: Photo) -> None:
 
 
 def test_every_operation_is_in_the_table() -> None:
-    assert set(OPERATIONS) == set(Edit.__args__)  # type: ignore[attr-defined]
+    assert set(OPERATIONS) == set(Edit.__args__)

@@ -289,3 +289,16 @@ async def test_tasks_are_listed_in_pages(http: httpx.AsyncClient, images: list[s
         listed += [task["id"] for task in answer["items"]]
         cursor = answer["next_cursor"]
     assert [task_id for task_id in listed if task_id in made] == made
+
+
+async def test_the_schema_tells_what_a_task_takes(http: httpx.AsyncClient) -> None:
+    paths = (await http.get("/augmentation/schema/openapi.json")).json()["paths"]
+    for path, fields in (
+        ("tasks", {"ids", "recipe", "variants", "seed", "format", "quality"}),
+        ("batch", {"ids", "operations", "format", "quality"}),
+        ("scale", {"image_id", "width", "height", "preserve_ratio", "format", "quality"}),
+    ):
+        described = paths[f"/augmentation/{path}"]["post"]
+        body = described["requestBody"]["content"]["application/json"]["schema"]
+        assert set(body["properties"]) == fields
+        assert "TaskReport" in json.dumps(described["responses"]["202"])

@@ -16,6 +16,15 @@ from augmentation_service.tasks.archives import archive
 from augmentation_service.tasks.counter import Counter
 from augmentation_service.tasks.documents import Outcome, Task
 from augmentation_service.tasks.ledger import Ledger
+from augmentation_service.tasks.openapi import (
+    ACCEPTED,
+    REPORT,
+    RESULTS,
+    TASKS,
+    BatchOperation,
+    ScaleOperation,
+    TaskOperation,
+)
 from augmentation_service.tasks.reports import Reports
 
 __all__ = ["ROUTES", "Desk"]
@@ -65,21 +74,42 @@ def _must_be_json(request: AnyRequest) -> None:
         )
 
 
-@post("/augmentation/tasks", status_code=202, request_max_body_size=None, tags=["tasks"])
+@post(
+    "/augmentation/tasks",
+    status_code=202,
+    request_max_body_size=None,  # the body is counted as it is read
+    operation_class=TaskOperation,
+    responses=ACCEPTED,
+    tags=["tasks"],
+)
 async def order_task(request: AnyRequest, desk: GivenDesk) -> Response[bytes]:
     """Make variants of many images: `ids`, `recipe`, `variants`, `seed`, `format`, `quality`."""
     _must_be_json(request)
     return await _accepted(desk, await desk.counter.augment(request.receive, request.headers))
 
 
-@post("/augmentation/batch", status_code=202, request_max_body_size=None, tags=["tasks"])
+@post(
+    "/augmentation/batch",
+    status_code=202,
+    request_max_body_size=None,  # the body is counted as it is read
+    operation_class=BatchOperation,
+    responses=ACCEPTED,
+    tags=["tasks"],
+)
 async def order_batch(request: AnyRequest, desk: GivenDesk) -> Response[bytes]:
     """Do every one of `operations` (resize, crop, filter, enhance, convert) on many `ids`."""
     _must_be_json(request)
     return await _accepted(desk, await desk.counter.batch(request.receive, request.headers))
 
 
-@post("/augmentation/scale", status_code=202, request_max_body_size=None, tags=["tasks"])
+@post(
+    "/augmentation/scale",
+    status_code=202,
+    request_max_body_size=None,  # the body is counted as it is read
+    operation_class=ScaleOperation,
+    responses=ACCEPTED,
+    tags=["tasks"],
+)
 async def order_scaling(request: AnyRequest, desk: GivenDesk) -> Response[bytes]:
     """Scale an image (JSON with an `image_id`) or a picture that is sent (a form with a `file`).
 
@@ -95,13 +125,13 @@ async def order_scaling(request: AnyRequest, desk: GivenDesk) -> Response[bytes]
     return await _accepted(desk, task)
 
 
-@get("/augmentation/tasks", tags=["tasks"])
+@get("/augmentation/tasks", responses=TASKS, tags=["tasks"])
 async def list_tasks(desk: GivenDesk, limit: Limit = 50, cursor: Cursor = 0) -> Response[bytes]:
     """List tasks, oldest first."""
     return _json(await desk.reports.reports(cursor, min(limit, 100)))
 
 
-@get("/augmentation/tasks/{task_id:str}", tags=["tasks"])
+@get("/augmentation/tasks/{task_id:str}", responses=REPORT, tags=["tasks"])
 async def show_task(task_id: FromPath[str], desk: GivenDesk) -> Response[bytes]:
     """Tell how far a task is."""
     return _json(await desk.reports.report(await desk.reports.task(task_id)))
@@ -113,19 +143,21 @@ async def _cancelled(task_id: str, desk: Desk) -> Response[bytes]:
     return _json(await desk.reports.report(task), 202)
 
 
-@post("/augmentation/tasks/{task_id:str}/cancel", status_code=202, tags=["tasks"])
+@post(
+    "/augmentation/tasks/{task_id:str}/cancel", status_code=202, responses=ACCEPTED, tags=["tasks"]
+)
 async def cancel_task(task_id: FromPath[str], desk: GivenDesk) -> Response[bytes]:
     """Make no more units of a task; what is made stays. A task that is over stays as it is."""
     return await _cancelled(task_id, desk)
 
 
-@delete("/augmentation/tasks/{task_id:str}", status_code=202, tags=["tasks"])
+@delete("/augmentation/tasks/{task_id:str}", status_code=202, responses=ACCEPTED, tags=["tasks"])
 async def delete_task(task_id: FromPath[str], desk: GivenDesk) -> Response[bytes]:
     """Cancel a task, as `POST …/cancel` does."""
     return await _cancelled(task_id, desk)
 
 
-@get("/augmentation/results/{task_id:str}", tags=["results"])
+@get("/augmentation/results/{task_id:str}", responses=RESULTS, tags=["results"])
 async def list_results(
     task_id: FromPath[str],
     request: AnyRequest,
