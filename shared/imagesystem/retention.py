@@ -10,9 +10,15 @@ from __future__ import annotations
 import msgspec
 
 from imagesystem.settings import ServiceSettings
-from imagesystem.topology import DAY_S, Bucket, Stream
+from imagesystem.topology import BUCKETS, DAY_S, STREAMS, Bucket, Stream
 
-__all__ = ["bucket_of", "stream_of"]
+__all__ = ["SETTINGS", "bucket_of", "stream_of"]
+
+#: The environment variable that bounds each store, by the name of its stream.
+SETTINGS: dict[str, str] = {
+    **{stream.name: stream.bytes_setting.upper() for stream in STREAMS},
+    **{f"OBJ_{bucket.name}": bucket.bytes_setting.upper() for bucket in BUCKETS},
+}
 
 
 def stream_of(declared: Stream, settings: ServiceSettings) -> Stream:

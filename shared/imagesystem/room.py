@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import msgspec
 from nats.aio.client import Client
 
-from imagesystem import logs
+from imagesystem import logs, retention
 from imagesystem.bus import api
 from imagesystem.bus.jetstream import JetStreamBus, stream_of
 from imagesystem.bus.port import Said
@@ -32,11 +32,7 @@ log = logs.get(__name__)
 LOOK_EVERY_S = 2.0
 #: What a stored message takes besides its body: subject, headers, the record's own.
 MESSAGE_BYTES = 1024
-#: The setting that bounds each store, and which stores are never full: the oldest give way.
-SETTINGS = {
-    **{stream.name: stream.bytes_setting.upper() for stream in STREAMS},
-    **{f"OBJ_{bucket.name}": bucket.bytes_setting.upper() for bucket in BUCKETS},
-}
+#: Never full: the oldest give way.
 EVICTING = {
     *(stream.name for stream in STREAMS if stream.evicts),
     *(f"OBJ_{bucket.name}" for bucket in BUCKETS if bucket.cache),
@@ -97,7 +93,7 @@ class Room:
     async def _look(self, stream: str, refusal: _Refusal) -> None:
         info = await api.api_call(self._client, f"STREAM.INFO.{stream}")
         held, limit = int(info["state"]["bytes"]), int(info["config"]["max_bytes"])
-        name, setting = _name(stream), SETTINGS[stream]
+        name, setting = _name(stream), retention.SETTINGS[stream]
         if 0 <= limit < held + refusal.needed:
             refusal.line = (
                 f"{name}: full: {held} of {limit} bytes are taken, the last write needed "

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from nats.aio.client import Client
 
-from imagesystem import logs
+from imagesystem import logs, retention
 from imagesystem.bus import api
 from imagesystem.errors import Permanent, StoreFull, Unavailable
 from imagesystem.topology import Consumer, KeyValue, Stream
@@ -125,7 +125,8 @@ async def ensure_stream(client: Client, config: dict[str, Any]) -> None:
 def _over_the_servers(config: dict[str, Any]) -> Permanent:
     return Permanent(
         f"{config['name']} is to hold {config['max_bytes']} bytes, which with all other limits is "
-        "more than NATS may keep: lower the limit or raise NATS_MAX_FILE_STORE",
+        f"more than NATS may keep: lower {retention.SETTINGS.get(config['name'], 'the limit')} "
+        "or raise NATS_MAX_FILE_STORE",
         code="limit_too_large",
     )
 
