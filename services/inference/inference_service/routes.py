@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from imagesystem import ids
@@ -23,6 +25,7 @@ from litestar.openapi.spec import (
     Schema,
 )
 from litestar.params import FromPath
+from litestar.types import Receive
 
 from inference_service.recognition import Recognition
 from inference_service.settings import Settings
@@ -33,6 +36,8 @@ __all__ = ["Answer", "Model", "Models", "routes"]
 #: What a multipart body has besides the file: boundaries, headers of the parts.
 FORM_BYTES = 64 * 1024
 FILE_FIELDS = ("file", "image")
+#: Seconds without a byte of a body after which a request is given up.
+IDLE_S = 60.0
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +163,7 @@ def _known(task: str) -> str:
 async def _picture_of(request: Request[None, None, State], recognition: Recognition) -> bytes:
     """Return the bytes of the picture that the body holds or names."""
     content_type = request.content_type[0]
+    request.receive = _impatient(request.receive)
     if content_type == "multipart/form-data":
         with _body_errors(request):
             form = await request.form()
@@ -175,6 +181,24 @@ async def _picture_of(request: Request[None, None, State], recognition: Recognit
         "unsupported_media_type",
         "send multipart/form-data with a file, or application/json with an image_id",
     )
+
+
+def _impatient(receive: Receive) -> Receive:
+    """Return ASGI's `receive` that raises `Rejected` 408 when nothing comes for `IDLE_S`."""
+
+    async def received() -> Any:
+        try:
+            async with asyncio.timeout(IDLE_S):
+                return await receive()
+        except TimeoutError as error:
+            raise Rejected(
+                408,
+                "body_timeout",
+                f"no byte of the body came for {IDLE_S:g} s",
+                headers={"connection": "close"},
+            ) from error
+
+    return received
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
@@ -13,6 +14,7 @@ from imagesystem import ids
 from imagesystem.events import Deleted, Uploaded
 from imagesystem.memory import MemoryPlatform
 from imagesystem.testing import client
+from inference_service import routes
 from inference_service.app import create_app
 from inference_service.settings import Settings
 from PIL import Image
@@ -187,6 +189,22 @@ async def test_a_body_without_a_length_is_bounded_too(http: httpx.AsyncClient) -
 
     answer = await http.post("/inference/analysis", content=endless(), headers=FORM)
     assert problem(answer) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "application/json"])
+async def test_a_body_that_stops_in_the_middle_is_given_up(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(routes, "IDLE_S", 0.05)
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"--x\r\n"
+        await asyncio.Event().wait()
+
+    headers = {"content-type": kind}
+    async with asyncio.timeout(30):
+        answer = await http.post("/inference/analysis", content=stalled(), headers=headers)
+    assert problem(answer) == (408, "body_timeout")
 
 
 async def test_a_picture_that_kills_its_worker_is_refused_and_the_next_is_served(
