@@ -44,13 +44,15 @@ def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     if inner is None:
         yield name, command
     else:
+        if getattr(command, "invoke_without_command", False):
+            yield name, command
         for each in inner.values():
             yield from _commands(each, f"{name} {each.name}")
 
 
 def _row(parameter: Any, kind: Any) -> tuple[str, str, str]:
     if parameter.param_type_name == "argument":
-        name = parameter.human_readable_name.upper()
+        name = parameter.name.upper()
     elif kind is bool:
         name = ", ".join(parameter.opts)
     else:

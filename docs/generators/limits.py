@@ -33,7 +33,7 @@ All [settings](settings.md) that bound something. A status in brackets is what a
 OBJECTS = """\
 An object is stored in chunks of {chunk} bytes. Its name has at most {name} bytes of UTF-8.
 """
-BOUNDING = re.compile(r"(^max_|_max$|_max_s$|deadline|timeout|^spool_.*bytes$|_pool$)")
+BOUNDING = re.compile(r"(^max_|_max$|_max_s$|deadline|timeout|_bytes$|_days$|_pool$)")
 NATS_SETTING = re.compile(r"^(max_\w+|write_deadline): \"?([\w.]+)\"?$", re.MULTILINE)
 TRAEFIK_SETTING = re.compile(r"^\s+(\w*[tT]ime[oO]ut): (\S+)(?: # (.*))?$", re.MULTILINE)
 NATS_MEANING = {
@@ -58,6 +58,9 @@ def page(root: Path) -> str:
             stream.max_message_bytes,
             "all" if stream.per_subject < 0 else stream.per_subject,
             f"{stream.max_age_s / 86400:g} days" if stream.max_age_s else "for ever",
+            "none of its own" if stream.max_bytes < 0 else stream.max_bytes,
+            code(stream.bytes_setting.upper()),
+            "the oldest give way" if stream.evicts else "writes are refused (507)",
         )
         for stream in STREAMS
     ]
@@ -65,6 +68,7 @@ def page(root: Path) -> str:
         (
             code(bucket.name),
             "none of its own" if bucket.max_bytes < 0 else bucket.max_bytes,
+            code(bucket.bytes_setting.upper()),
             "the oldest give way" if bucket.cache else "writes are refused (507)",
         )
         for bucket in BUCKETS
@@ -74,9 +78,15 @@ def page(root: Path) -> str:
             INTRO,
             table(("setting", "service", "default", ""), _settings()),
             "## Streams\n",
-            table(("stream", "bytes of a message", "messages per subject", "kept"), streams),
+            table(
+                (
+                    "stream", "bytes of a message", "messages per subject", "kept", "bytes",
+                    "setting", "when it is full",
+                ),
+                streams,
+            ),
             "## Buckets\n",
-            table(("bucket", "bytes", "when it is full"), buckets),
+            table(("bucket", "bytes", "setting", "when it is full"), buckets),
             OBJECTS.format(chunk=CHUNK_BYTES, name=NAME_BYTES),
             "## nats-server\n",
             table(

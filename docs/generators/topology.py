@@ -33,6 +33,9 @@ Each service is a NATS user of its own. Besides these subjects it may use its ow
 buckets, and write dead letters of its own consumers.
 """
 SUBSCRIBING = """\
+The operator (`operator`, for `image-system queues`) may ask how streams and durables are and delete
+commands, and say nothing.
+
 External subscribers use `subscriber`, in an account of its own: it may listen to `images.v1.>`
 and publish nothing.
 """

@@ -163,6 +163,8 @@ def show_queues(
 ) -> None:
     """Show each durable consumer: pending, in flight, redelivered, lag in seconds, dead letters."""
     if context.invoked_subcommand is not None:
+        if as_json or nats_url or data_dir != DEFAULT_DATA_DIR:
+            raise typer.BadParameter(f"options come after `{context.invoked_subcommand}`")
         return
     found = asyncio.run(_queues(nats_url or queues.operator_url(data_dir.absolute())))
     if as_json:

@@ -175,6 +175,12 @@ def test_a_kind_of_commands_is_a_prefix_of_subjects(kind: str, subject: str) -> 
     assert queues.kind_subject(kind) == subject
 
 
+def test_options_before_the_command_are_not_overlooked() -> None:
+    ended = COMMANDS.invoke(cli.app, ["queues", "--data-dir", "x", "clear", "commands.augment"])
+    assert ended.exit_code == 2
+    assert "come after" in ended.output
+
+
 async def test_where_nothing_runs_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="image-system up"):
         queues.operator_url(tmp_path)
