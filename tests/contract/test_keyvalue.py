@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from imagesystem import connection
-from imagesystem.bus import provisioning
+from imagesystem.bus import api, provisioning
 from imagesystem.errors import WrongSequence
 from imagesystem.keyvalue import KeyValue
 from imagesystem.keyvalue.jetstream import JetStreamKeyValue
@@ -26,7 +26,7 @@ async def keys(request: pytest.FixtureRequest) -> AsyncIterator[KeyValue]:
     (declared,) = (found for found in KEY_VALUES if found.name == "tasks")
     await provisioning.ensure_stream(client, provisioning.key_value_config(declared))
     yield JetStreamKeyValue(client, "tasks")
-    await provisioning.api.api_call(client, "STREAM.DELETE.KV_tasks")
+    await api.api_call(client, "STREAM.DELETE.KV_tasks")
     await client.close()
 
 
