@@ -121,7 +121,8 @@ class ComposeProject:
 
     def down(self) -> None:
         """Stop everything, and remove containers, volumes and the images built."""
-        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "10")
+        leave_nothing = ("--volumes", "--remove-orphans", "--rmi", "local")
+        self.compose("down", *leave_nothing, "--timeout", "10")
 
     def ids(self) -> dict[str, str]:
         """Return the container id of every service that runs."""

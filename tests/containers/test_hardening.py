@@ -12,7 +12,8 @@ from imagesystem.topology import SERVICES
 from tests.containers.conftest import ORIGIN
 from tests.containers.engine import ComposeProject, container_of, copy_sources
 
-pytestmark = [pytest.mark.containers, pytest.mark.slow]
+# the first of them builds the images
+pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SERVERS = ("nats", "mongodb", "traefik")
 MB = 1_000_000
