@@ -291,6 +291,15 @@ async def test_tasks_are_listed_in_pages(http: httpx.AsyncClient, images: list[s
     assert [task_id for task_id in listed if task_id in made] == made
 
 
+async def test_a_task_that_cannot_be_written_down_is_refused(
+    http: httpx.AsyncClient, images: list[str]
+) -> None:
+    chain = [{"operation": "enhance"}] * 32
+    order = {"ids": images[:1], "operations": [chain] * 400}
+    answer = await http.post("/augmentation/batch", json=order)
+    assert (answer.status_code, answer.json()["code"]) == (413, "task_too_large"), answer.text
+
+
 async def test_the_schema_tells_what_a_task_takes(http: httpx.AsyncClient) -> None:
     paths = (await http.get("/augmentation/schema/openapi.json")).json()["paths"]
     for path, fields in (

@@ -58,10 +58,10 @@ async def _results(task: Task, ledger: Ledger) -> AsyncIterator[Result]:
     after = 0
     while True:
         found, after = await ledger.results(task.task_id, "done", after=after, limit=_PAGE)
+        if not found:
+            return
         for result in found:
             yield result
-        if len(found) < _PAGE:
-            return
 
 
 def _name(task: Task, result: Result) -> str:

@@ -34,6 +34,8 @@ log = logs.get(__name__)
 
 #: Images looked up at once.
 _AT_ONCE = 32
+#: What a task may have as JSON, all told: NATS takes messages of 1 MiB, headers included.
+_MAX_DOCUMENT_BYTES = 900 * 1024
 
 
 class Counter:
@@ -147,9 +149,10 @@ class Counter:
 
     async def _accept(self, task: Task) -> Task:
         try:
+            _check_document(task)
             await self._ledger.create(task)
             await self._planner.request(task.task_id)
-        except ImageSystemError:
+        except ImageSystemError:  # a rejection too
             # The client is told that it failed: what was written shall not run later.
             with suppress(ImageSystemError):
                 await self._ledger.forget(task.task_id)
@@ -160,6 +163,19 @@ class Counter:
         self._measures.tasks.labels(task.kind).inc()
         log.info("task_accepted", task_id=task.task_id, kind=task.kind, total=task.total)
         return task
+
+
+def _check_document(task: Task) -> None:
+    size = len(msgspec.json.encode(task))
+    if size > _MAX_DOCUMENT_BYTES:
+        raise Rejected(
+            413,
+            "task_too_large",
+            f"written down, the task has {size} bytes",
+            limit="task document bytes",
+            allowed=_MAX_DOCUMENT_BYTES,
+            actual=size,
+        )
 
 
 def _scaling(

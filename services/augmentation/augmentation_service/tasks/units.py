@@ -33,8 +33,9 @@ log = logs.get(__name__)
 
 #: What is no failure of ours and no reason to keep the command: the image went away meanwhile.
 _GONE = ("image_deleted", "unknown_image")
-#: A unit that takes too long does so again: two attempts are enough to know.
-_SLOW_ATTEMPTS = 2
+#: A unit that takes too long, or kills its worker, does so again; a first time may be somebody
+#: else's doing (a busy machine, out of memory). The attempt that is the last one, by code.
+_LAST_ATTEMPTS = {"deadline_exceeded": 2, "worker_died": 3}
 
 
 class Units:
@@ -82,7 +83,7 @@ class Units:
             await self._fail(task, number, error.code, error.message, received.attempts)
             return
         except Transient as error:
-            if error.code == "deadline_exceeded" and received.attempts >= _SLOW_ATTEMPTS:
+            if received.attempts >= _LAST_ATTEMPTS.get(error.code, received.attempts + 1):
                 raise Permanent(error.message, code=error.code) from error
             raise
         if await self._ledger.record(task_id, result):

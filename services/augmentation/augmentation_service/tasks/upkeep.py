@@ -22,7 +22,7 @@ __all__ = ["Upkeep"]
 
 log = logs.get(__name__)
 
-_PAGE = 100
+_PAGE = 20
 #: Objects of one task deleted at once.
 _AT_ONCE = 16
 
@@ -52,14 +52,15 @@ class Upkeep:
         """Look at every task once."""
         after = 0
         while True:
+            # A page may be shorter than it could be: the server bounds its bytes.
             tasks, after = await self._ledger.tasks(after, _PAGE)
+            if not tasks:
+                return
             for task in tasks:
                 if task.created_at + self._ttl <= ids.now():
                     await self._remove(task)
                 elif await self._stands_still(task):
                     await self._planner.request(task.task_id)
-            if len(tasks) < _PAGE:
-                return
 
     async def _stands_still(self, task: Task) -> bool:
         """Return whether there is something to plan: asking twice does no harm."""
