@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -32,7 +33,7 @@ class NatsPlatform:
     """The bus and the buckets of one connection; see `imagesystem.platform.Platform`."""
 
     def __init__(self, client: Client, service: str, measures: Metrics, replicas: int = 1) -> None:
-        self.room = Room(client, service)
+        self.room = Room(client)
         self.bus = RoomyBus(client, service, measures, self.room)
         self._buckets = {
             declared.name: RoomyBucket(client, declared.name, self.room, replicas=replicas)
@@ -54,8 +55,12 @@ class NatsPlatform:
             await bucket.settled()
 
 
-async def connect(url: str, service: str) -> Client:
-    """Connect as `service`, and stay: reconnects for ever, logs what happens."""
+async def connect(url: str, service: str, ca_file: str = "") -> Client:
+    """Connect as `service`, and stay: reconnects for ever, logs what happens.
+
+    With `ca_file` by TLS from the first byte: a server's plain greeting could as well come from
+    somebody in between, and would get the password. It needs `handshake_first` at the server.
+    """
 
     client, last_error = WireClient(), ""
 
@@ -76,6 +81,8 @@ async def connect(url: str, service: str) -> Client:
 
     await client.connect(
         url,
+        tls=ssl.create_default_context(cafile=ca_file) if ca_file else None,
+        tls_handshake_first=bool(ca_file),
         name=service,
         inbox_prefix=inbox_prefix(service),
         error_cb=on_error,
@@ -128,14 +135,14 @@ async def open_platform(
     service = health.service
     try:
         async with asyncio.timeout(settings.start_timeout_s):
-            client = await connect(settings.nats_url, service)
+            client = await connect(settings.nats_url, service, settings.nats_ca_file)
             await provision(client, service, settings)
     except (TimeoutError, nats.errors.Error, OSError) as error:
         where = settings.nats_url.rpartition("@")[2]
         raise Unavailable(
             "nats",
             f"NATS at {where} is not usable after {settings.start_timeout_s:g} s: "
-            f"{error or type(error).__name__}",
+            f"{str(error) or type(error).__name__}",
         ) from error
     health.watch("nats", lambda: None if client.is_connected else "not connected to NATS")
     health.watch(

@@ -33,6 +33,10 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         msgspec.Meta(description="NATS server with user and password: nats://user:pw@host:port"),
     ] = "nats://127.0.0.1:4222"
+    nats_ca_file: Annotated[
+        str,
+        msgspec.Meta(description="certificates to trust NATS by; set, it is TLS or nothing"),
+    ] = ""
     http_host: Annotated[str, msgspec.Meta(description="address to listen on")] = "127.0.0.1"
     http_port: Annotated[int, msgspec.Meta(ge=0, le=65535, description="port to listen on")] = 8000
     log_level: Annotated[
