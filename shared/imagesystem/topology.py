@@ -234,6 +234,9 @@ CONSUMERS: dict[str, Consumer] = {
             stream="COMMANDS",
             subjects=("commands.v1.augment.*.*",),
             deadline_s=600.0,
+            # Every death of the service is an attempt of what it had in work; what kills or
+            # stalls workers is given up sooner, by its handler.
+            attempts=10,
         ),
     )
 }
