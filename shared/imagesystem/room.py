@@ -8,8 +8,8 @@ whoever asks for readiness has the store looked at again, at most every `LOOK_EV
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 from nats.aio.client import Client
@@ -32,6 +32,8 @@ log = logs.get(__name__)
 LOOK_EVERY_S = 2.0
 #: What a stored message takes besides its body: subject, headers, the record's own.
 MESSAGE_BYTES = 1024
+#: What the server says when a stream has reached its limit, whatever else when all of it has.
+STREAM_FULL = "maximum bytes"
 #: Never full: the oldest give way.
 EVICTING = {
     *(stream.name for stream in STREAMS if stream.evicts),
@@ -40,40 +42,53 @@ EVICTING = {
 
 
 class _Refusal(msgspec.Struct):
-    """`needed`: bytes for which there was no room; `line`: what readiness says."""
+    """One store that refused; `line` is what readiness says.
 
-    needed: int
+    `needed`: bytes for which there was no room; `by_nats`: NATS as a whole had none, not the
+    store; `held`: bytes that NATS held then in all; `connection`: which connection it was.
+    """
+
     line: str
+    needed: int
+    by_nats: bool
+    held: int
+    connection: int
 
 
 class Room:
     """What the stores refused to this service."""
 
-    def __init__(
-        self, client: Client, service: str, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, client: Client, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
-        self._probe_subject = f"$KV.checkpoints.{service}.room"
         self._clock = clock
         self._refusals: dict[str, _Refusal] = {}
         self._looked_at = -LOOK_EVERY_S
 
-    @contextmanager
-    def watching(self, stream: str, needed: Callable[[], int]) -> Iterator[None]:
+    @asynccontextmanager
+    async def watching(self, stream: str, needed: Callable[[], int]) -> AsyncIterator[None]:
         """Remember whether the write in this context is refused for lack of room, or is not."""
         try:
             yield
         except StoreFull as error:
             if stream not in EVICTING:
-                self._refuse(stream, needed(), error.message)
+                with suppress(ImageSystemError):  # NATS is away, which says more
+                    await self._refuse(stream, needed(), error.message)
             raise
         self._has_room(stream)
 
-    def _refuse(self, stream: str, needed: int, message: str) -> None:
+    async def _refuse(self, stream: str, needed: int, message: str) -> None:
         if stream not in self._refusals:
             log.warning("store_full", stream=stream, error=message)
             self._looked_at = -LOOK_EVERY_S
-        self._refusals[stream] = _Refusal(needed, f"{_name(stream)}: full ({message})")
+        by_nats = STREAM_FULL not in message
+        limit = "NATS_MAX_FILE_STORE" if by_nats else retention.SETTINGS[stream]
+        self._refusals[stream] = _Refusal(
+            line=f"{_name(stream)}: full: {message}: delete pictures or raise {limit}",
+            needed=needed,
+            by_nats=by_nats,
+            held=await self._held(),
+            connection=self._client.stats["reconnects"],
+        )
 
     def _has_room(self, stream: str) -> None:
         if self._refusals.pop(stream, None) is not None:
@@ -85,32 +100,41 @@ class Room:
             self._looked_at = self._clock()
             for stream, refusal in list(self._refusals.items()):
                 try:
-                    await self._look(stream, refusal)
+                    look = self._look_at_nats if refusal.by_nats else self._look_at
+                    await look(stream, refusal)
                 except ImageSystemError as error:
                     log.debug("room_unknown", stream=stream, error=error.message)
         return "; ".join(refusal.line for refusal in self._refusals.values()) or None
 
-    async def _look(self, stream: str, refusal: _Refusal) -> None:
+    async def _look_at(self, stream: str, refusal: _Refusal) -> None:
         info = await api.api_call(self._client, f"STREAM.INFO.{stream}")
         held, limit = int(info["state"]["bytes"]), int(info["config"]["max_bytes"])
-        name, setting = _name(stream), retention.SETTINGS[stream]
-        if 0 <= limit < held + refusal.needed:
-            refusal.line = (
-                f"{name}: full: {held} of {limit} bytes are taken, the last write needed "
-                f"{refusal.needed}: delete pictures or raise {setting}"
-            )
-        elif not await self._nats_has_room():
-            refusal.line = (
-                f"{name}: NATS is full: all it may keep on disk is taken: delete pictures or "
-                "raise NATS_MAX_FILE_STORE"
-            )
-        else:
+        if not 0 <= limit < held + refusal.needed:
             self._has_room(stream)
+            return
+        refusal.line = (
+            f"{_name(stream)}: full: {held} of {limit} bytes are taken, the last write needed "
+            f"{refusal.needed}: delete pictures or raise {retention.SETTINGS[stream]}"
+        )
 
-    async def _nats_has_room(self) -> bool:
-        """Try: how much the server may keep in all is nothing that it tells its users."""
-        answer = await api.request(self._client, self._probe_subject, b"")
-        return "error" not in msgspec.json.decode(answer.data)
+    async def _look_at_nats(self, stream: str, refusal: _Refusal) -> None:
+        """Look whether as much was freed as was needed: NATS does not tell how much it may keep.
+
+        That can only have changed if it was restarted; then the next write will show.
+        """
+        held = await self._held()
+        restarted = self._client.stats["reconnects"] != refusal.connection
+        if restarted or held + refusal.needed <= refusal.held:
+            self._has_room(stream)
+        else:
+            refusal.line = (
+                f"{_name(stream)}: NATS is full: {held} bytes are taken, the last write needed "
+                f"{refusal.needed}: delete pictures or raise NATS_MAX_FILE_STORE"
+            )
+
+    async def _held(self) -> int:
+        """Return the bytes that NATS holds in all."""
+        return int((await api.api_call(self._client, "INFO"))["storage"])
 
 
 def _name(stream: str) -> str:
@@ -126,7 +150,7 @@ class RoomyBus(JetStreamBus):
 
     async def publish(self, event: Event, *, expected: int | None = None) -> Said:
         """See `Bus.publish`."""
-        with self._room.watching(
+        async with self._room.watching(
             stream_of(event.subject), lambda: len(encode(event)) + MESSAGE_BYTES
         ):
             return await super().publish(event, expected=expected)
@@ -159,5 +183,5 @@ class RoomyBucket(JetStreamBucket):
             taken = len(data)
         else:
             data = counted(data)
-        with self._room.watching(f"OBJ_{self.name}", lambda: taken + MESSAGE_BYTES):
+        async with self._room.watching(f"OBJ_{self.name}", lambda: taken + MESSAGE_BYTES):
             return await super().put(name, data, metadata=metadata)

@@ -122,6 +122,15 @@ async def test_nats_is_full(system: System, http: httpx.AsyncClient) -> None:
     assert "NATS_MAX_FILE_STORE" in await why_not_ready(http)
     await assert_nothing_kept_of(system, refused)
 
+    # whatever is killed comes back and finds everything as it was
+    for part in ("nats", "registry", "inference"):
+        await system.stack.kill(part)
+    async with asyncio.timeout(PATIENCE_S):
+        while (answer := await upload(http, refused)).status_code != 507:
+            assert answer.status_code in (502, 503), answer.text
+            await asyncio.sleep(0.2)
+    assert (await http.get(f"/image/images/{accepted[-1]}")).status_code == 200
+
     for image_id in accepted[:3]:
         await delete(system, http, image_id)
     await until_ready(http)

@@ -90,7 +90,7 @@ async def test_a_limit_that_the_server_cannot_keep_is_one_clear_line(client: Cli
 
 
 async def test_a_limit_below_what_is_stored_deletes_nothing(client: Client, server: Server) -> None:
-    room = Room(client, "registry")
+    room = Room(client)
     await connection.provision(client, "registry", Settings(**SMALL))
     bucket = RoomyBucket(client, "originals", room)
     for name in "abc":
@@ -111,7 +111,7 @@ async def test_a_limit_below_what_is_stored_deletes_nothing(client: Client, serv
 
 async def test_room_is_looked_for_now_and_then(client: Client) -> None:
     clock = Clock()
-    room = Room(client, "registry", clock)
+    room = Room(client, clock)
     await connection.provision(client, "registry", Settings(max_originals_bytes=MIB, **SMALL))
     bucket = RoomyBucket(client, "originals", room)
     kept = await bucket.put("kept", bytes(800_000))
@@ -128,8 +128,42 @@ async def test_room_is_looked_for_now_and_then(client: Client) -> None:
     assert await room.check() is None
 
 
+async def test_room_in_all_comes_back_when_enough_is_deleted(client: Client) -> None:
+    clock = Clock()
+    room = Room(client, clock)
+    await connection.provision(client, "registry", Settings(**SMALL))
+    bucket = RoomyBucket(client, "originals", room)
+    kept = []
+    with pytest.raises(StoreFull):
+        for number in range(10):
+            kept.append(await bucket.put(f"{number}", bytes(ROOM_IN_ALL // 8)))  # noqa: PERF401
+    await bucket.settled()
+    line = await room.check()
+    assert line is not None
+    assert "NATS_MAX_FILE_STORE" in line
+    await bucket.delete(kept[0])
+    await bucket.delete(kept[1])
+    clock.now += LOOK_EVERY_S
+    assert await room.check() is None
+
+
+async def test_after_a_restart_of_nats_the_next_write_shows(client: Client, server: Server) -> None:
+    clock = Clock()
+    room = Room(client, clock)
+    await connection.provision(client, "registry", Settings(**SMALL))
+    bucket = RoomyBucket(client, "originals", room)
+    with pytest.raises(StoreFull):
+        await bucket.put("too much", bytes(ROOM_IN_ALL + MIB))
+    assert await room.check() is not None
+    server.kill()
+    server.start()
+    await answering(bucket)
+    clock.now += LOOK_EVERY_S
+    assert await room.check() is None
+
+
 async def test_a_write_that_fits_ends_it_at_once(client: Client) -> None:
-    room = Room(client, "registry", Clock())
+    room = Room(client, Clock())
     await connection.provision(client, "registry", Settings(max_originals_bytes=MIB, **SMALL))
     bucket = RoomyBucket(client, "originals", room)
     with pytest.raises(StoreFull):
@@ -141,7 +175,7 @@ async def test_a_write_that_fits_ends_it_at_once(client: Client) -> None:
 
 async def test_a_message_whose_handler_finds_no_room_waits(client: Client) -> None:
     await connection.provision(client, "registry", Settings(**SMALL))
-    bus = RoomyBus(client, "registry", Metrics(), Room(client, "registry"))
+    bus = RoomyBus(client, "registry", Metrics(), Room(client))
     tries: list[int] = []
 
     async def handler(received: Received[Event]) -> None:
