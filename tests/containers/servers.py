@@ -34,6 +34,9 @@ class ContainerProcess:
         self.container: DockerContainer = DockerContainer(image).with_command(command)
         self.container.with_kwargs(network_mode="host")
         if folder is not None:
+            # what it writes there belongs to whoever runs the tests
+            user = f"{os.getuid()}:{os.getgid()}"
+            self.container.with_kwargs(network_mode="host", user=user)
             self.container.with_volume_mapping(str(folder), str(folder), "rw")
         self.started = False
 
