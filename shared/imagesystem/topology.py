@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from imagesystem.events import INFERRED
+
 __all__ = [
     "BUCKETS",
     "CONSUMERS",
@@ -197,13 +199,16 @@ CONSUMERS: dict[str, Consumer] = {
             deadline_s=120.0,
             attempts=4,
         ),
-        Consumer(
-            name="inference-analysis",
-            service="inference",
-            stream="COMMANDS",
-            subjects=("commands.v1.infer.analysis.*",),
-            deadline_s=120.0,
-            attempts=4,
+        *(
+            Consumer(
+                name=f"inference-{task}",
+                service="inference",
+                stream="COMMANDS",
+                subjects=(f"commands.v1.infer.{task}.*",),
+                deadline_s=120.0,
+                attempts=4,
+            )
+            for task in INFERRED
         ),
         Consumer(
             name="metadata-facts",

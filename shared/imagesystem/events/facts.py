@@ -11,18 +11,23 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from imagesystem.events.results import Analysis
+from imagesystem.events.results import Analysis, Embedding, Faces, Labels, Objects, Text
 
 __all__ = [
     "AnalysisInferred",
     "Annotated",
     "Augmented",
     "Deleted",
+    "EmbeddingInferred",
     "Exif",
+    "FacesInferred",
     "Failed",
     "Gps",
     "Inferred",
+    "LabelsInferred",
+    "ObjectsInferred",
     "Planned",
+    "TextInferred",
     "Uploaded",
 ]
 
@@ -120,6 +125,36 @@ class AnalysisInferred(Inferred, frozen=True, kw_only=True):
     """What was measured in the picture."""
 
     result: Analysis
+
+
+class TextInferred(Inferred, frozen=True, kw_only=True):
+    """What is written in the picture."""
+
+    result: Text
+
+
+class FacesInferred(Inferred, frozen=True, kw_only=True):
+    """The faces in the picture."""
+
+    result: Faces
+
+
+class ObjectsInferred(Inferred, frozen=True, kw_only=True):
+    """The things in the picture."""
+
+    result: Objects
+
+
+class LabelsInferred(Inferred, frozen=True, kw_only=True):
+    """Words for the whole picture."""
+
+    result: Labels
+
+
+class EmbeddingInferred(Inferred, frozen=True, kw_only=True):
+    """The picture as a vector, to find what looks alike."""
+
+    result: Embedding
 
 
 class Augmented(Fact, frozen=True, kw_only=True):
