@@ -19,11 +19,12 @@ from litestar.di import Provide
 
 from image_service.cache import RenditionCache
 from image_service.darkroom import Darkroom
+from image_service.decoding import prepare
 from image_service.gallery import Gallery, cache_control
 from image_service.handlers import Handlers
+from image_service.limits import Limits
 from image_service.measures import Measures
 from image_service.originals import Originals
-from image_service.renditions import Limits, prepare
 from image_service.routes import ROUTES
 from image_service.settings import Settings
 

@@ -15,10 +15,11 @@ from imagesystem.events import Uploaded
 from imagesystem.workers import WorkerDied, WorkerPool
 
 from image_service.cache import RenditionCache
+from image_service.limits import Limits
 from image_service.measures import Measures
 from image_service.originals import Originals
 from image_service.parameters import Recipe
-from image_service.renditions import ENGINE, Limits, render
+from image_service.renditions import ENGINE, render
 
 __all__ = ["Darkroom", "Developed", "Refusals", "key"]
 

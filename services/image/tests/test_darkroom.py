@@ -6,10 +6,11 @@ import pytest
 from image_service import darkroom as darkroom_module
 from image_service.cache import RenditionCache
 from image_service.darkroom import Darkroom, Refusals
+from image_service.limits import Limits
 from image_service.measures import Measures
 from image_service.originals import Originals
 from image_service.parameters import Recipe
-from image_service.renditions import Limits, Rendition
+from image_service.renditions import Rendition
 from imagesystem.bus.memory import MemoryBus
 from imagesystem.errors import ObjectMissing, Rejected, Transient
 from imagesystem.metrics import Metrics

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from image_service.formats import FORMATS
 from image_service.geometry import FITS
+from image_service.limits import Limits
 from image_service.parameters import Recipe
-from image_service.renditions import Limits, render
+from image_service.renditions import render
 from imagesystem.errors import Rejected
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
