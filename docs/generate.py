@@ -1,4 +1,4 @@
-"""Write the pages under docs/reference, or check that they are up to date.
+"""Write what is under docs/reference, or check that they are up to date.
 
 uv run python docs/generate.py          write them
 uv run python docs/generate.py --check  exit status 1 and a diff if one is out of date
@@ -37,9 +37,17 @@ def main() -> int:
     check = arguments.parse_args().check
     REFERENCE.mkdir(exist_ok=True)
     stale = False
-    for name, page in PAGES.items():
-        path = REFERENCE / f"{name}.md"
-        new = NOTE + page(ROOT).rstrip() + "\n"
+    files = {f"{name}.md": NOTE + page(ROOT) for name, page in PAGES.items()}
+    files |= {f"events/{name}": text for name, text in events.documents().items()}
+    known = {REFERENCE / name for name in files}
+    for path in sorted(set((REFERENCE / "events").rglob("*.json")) - known):
+        stale = True
+        sys.stdout.write(f"{path.relative_to(ROOT)} is of an event that is gone\n")
+        if not check:
+            path.unlink()
+    for name, text in files.items():
+        path = REFERENCE / name
+        new = text.rstrip() + "\n"
         old = path.read_text() if path.exists() else ""
         if new == old:
             continue
@@ -51,6 +59,7 @@ def main() -> int:
             )
             sys.stdout.write("\n".join(lines) + "\n")
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(new)
             sys.stdout.write(f"wrote {path.relative_to(ROOT)}\n")
     if check and stale:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from imagesystem.bus.messages import headers_for
-from imagesystem.events import COMMANDS, FACTS, INFERRED, DeadLetter, event_type
-from imagesystem.permissions import SAYS
+from imagesystem import asyncapi
+from imagesystem.asyncapi import HEADERS, Entry, entries
+from imagesystem.events import DeadLetter
 from msgspec import inspect
 
 from generators.markdown import code, default_of, first_paragraph, table, type_of
 
-__all__ = ["page"]
+__all__ = ["documents", "page"]
 
 INTRO = """\
 # Events
@@ -22,93 +23,71 @@ Every event is a CloudEvent 1.0 in NATS's binary content mode: attributes in hea
 JSON. A subject is enough to know the type of its body. Ignore fields that you do not know: new
 ones appear. What would break a reader gets a new version of the subject.
 
+For programs: [AsyncAPI 3](events/asyncapi.json) (also served at `/metadata/events/asyncapi.json`)
+and a [JSON Schema](events/schemas/) per event.
+
 What is promised about delivery is in [Delivery](../explanation/delivery.md). How to listen is in
 [Subscribe](../how-to/subscribe.md).
 """
-HEADERS = {
-    "Nats-Msg-Id": "the same as `ce-id`; the server drops repetitions within two minutes",
-    "ce-specversion": "`1.0`",
-    "ce-id": "unique per event, the same for every delivery of it",
-    "ce-type": "the subject without ids, as `images.v1.uploaded`",
-    "ce-source": "the service that says it, as `/registry`",
-    "ce-subject": "the image id, where it is about an image",
-    "ce-time": "RFC 3339, UTC",
-    "content-type": "`application/json`",
-    "traceparent": "W3C trace context: one trace from the request to the last fact",
-}
 
 
 def page(root: Path) -> str:
     """Return the page."""
     del root
-    said = headers_for("images.v1.x.uploaded", "x", "registry")
-    facts: list[type[msgspec.Struct]] = [*FACTS.values(), *INFERRED.values()]
-    commands: list[type[msgspec.Struct]] = [*COMMANDS.values()]
-    everything: list[type[msgspec.Struct]] = [*facts, *commands, DeadLetter]
+    known = entries()
+    by_stream = {
+        name: [entry for entry in known if entry.stream.name == name]
+        for name in ("IMAGES", "COMMANDS", "DEAD_LETTERS")
+    }
     parts = [
         INTRO,
-        table(("header", ""), [(code(name), HEADERS[name]) for name in said]),
+        table(("header", ""), [(code(name), text) for name, text in HEADERS.items()]),
         "## Overview\n",
-        table(
-            ("subject", "type", "said by", ""),
-            [_row(kind) for kind in everything],
-        ),
+        table(("subject", "type", "said by", ""), [_row(entry) for entry in known]),
         "## Facts\n",
         "What happened to an image. The stream `IMAGES` keeps the latest per subject, for ever.\n",
-        *(_struct(kind) for kind in facts),
+        *(_event(entry) for entry in by_stream["IMAGES"]),
         "## Commands\n",
         "What is asked for. The stream `COMMANDS` keeps each until it is handled.\n",
-        *(_struct(kind) for kind in commands),
+        *(_event(entry) for entry in by_stream["COMMANDS"]),
         "## Dead letters\n",
         "What could not be handled. The stream `DEAD_LETTERS` keeps each for 30 days.\n",
-        _struct(DeadLetter),
+        *(_event(entry) for entry in by_stream["DEAD_LETTERS"]),
         "## Parts of events\n",
-        *(_struct(kind) for kind in _parts(everything)),
+        *(_struct(kind) for kind in _parts([entry.kind for entry in known])),
     ]
     return "\n".join(parts)
 
 
-def _subject(kind: type[msgspec.Struct]) -> str:
-    """Return the subject of a kind of event, with placeholders."""
-    task = next((name for name, each in INFERRED.items() if each is kind), None)
-    given: dict[str, Any] = {
-        field.name: f"<{field.name}>" for field in msgspec.structs.fields(kind) if field.required
+def documents() -> dict[str, str]:
+    """Return the machine-readable contract by file name: AsyncAPI, and a schema per event."""
+    found = {"asyncapi.json": asyncapi.document(version("imagesystem"))} | {
+        f"schemas/{entry.type}.json": asyncapi.schema(entry) for entry in entries()
     }
-    if task is not None:
-        given["task"] = task
-    subject: str = kind(**given).subject  # type: ignore[attr-defined]
-    return subject
+    return {name: json.dumps(each, indent=2) for name, each in found.items()}
 
 
-def _speakers(kind: type[msgspec.Struct]) -> str:
-    """Return the services whose permissions allow the subject."""
-    if kind is DeadLetter:
-        return "whoever gave up"
-    tokens = _subject(kind).split(".")
-    return ", ".join(
-        service
-        for service, subjects in SAYS.items()
-        if any(_matches(subject.split("."), tokens) for subject in subjects)
+def _shown(entry: Entry) -> str:
+    return entry.subject.replace("{", "<").replace("}", ">")
+
+
+def _row(entry: Entry) -> tuple[str, str, str, str]:
+    name = f"[{entry.kind.__name__}](#{entry.kind.__name__.lower()})"
+    said_by = "whoever gave up" if entry.kind is DeadLetter else ", ".join(entry.said_by)
+    return code(_shown(entry)), name, said_by, first_paragraph(entry.kind.__doc__)
+
+
+def _event(entry: Entry) -> str:
+    heard = ", ".join(code(name) for name in entry.heard_by) or "nobody in the system"
+    told = (
+        f"Subject `{_shown(entry)}`, `ce-type` `{entry.type}`, heard by {heard}. "
+        f"[JSON Schema](events/schemas/{entry.type}.json).\n"
     )
+    return _struct(entry.kind, told)
 
 
-def _matches(pattern: list[str], tokens: list[str]) -> bool:
-    return len(pattern) == len(tokens) and all(
-        allowed in ("*", token) or token.startswith("<")
-        for allowed, token in zip(pattern, tokens, strict=True)
-    )
-
-
-def _row(kind: type[msgspec.Struct]) -> tuple[str, str, str, str]:
-    name = f"[{kind.__name__}](#{kind.__name__.lower()})"
-    return code(_subject(kind)), name, _speakers(kind), first_paragraph(kind.__doc__)
-
-
-def _struct(kind: type[msgspec.Struct]) -> str:
-    lines = [f"### {kind.__name__}\n"]
-    if hasattr(kind, "subject"):
-        subject = _subject(kind)
-        lines.append(f"Subject `{subject}`, `ce-type` `{event_type(subject)}`.\n")
+def _struct(kind: type[msgspec.Struct], *told: str) -> str:
+    lines = [f"### {kind.__name__}\n", *told]
     lines += [
         " ".join(paragraph.split()) + "\n" for paragraph in (kind.__doc__ or "").split("\n\n")
     ]

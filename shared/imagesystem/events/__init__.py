@@ -164,6 +164,8 @@ def event_type(subject: str) -> str:
             return f"images.{version}.inferred.{task}"
         case ["images", version, _, kind, *_]:
             return f"images.{version}.{kind}"
+        case ["dead", version, *_]:
+            return f"dead.{version}.letter"
         case [family, version, name, *_]:
             return f"{family}.{version}.{name}"
     return subject

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import msgspec
+
+from imagesystem.events.moments import Moment
 
 __all__ = ["Augment", "Infer", "Plan"]
 
@@ -14,7 +14,7 @@ class Infer(msgspec.Struct, frozen=True, kw_only=True):
 
     image_id: str
     task: str
-    requested_at: datetime
+    requested_at: Moment
 
     @property
     def subject(self) -> str:
@@ -26,7 +26,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Publish one `Augment` for every unit of the task, from where an earlier attempt ended."""
 
     task_id: str
-    requested_at: datetime
+    requested_at: Moment
 
     @property
     def subject(self) -> str:
@@ -39,7 +39,7 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True):
 
     task_id: str
     number: int
-    requested_at: datetime
+    requested_at: Moment
 
     @property
     def subject(self) -> str:

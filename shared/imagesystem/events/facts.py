@@ -6,11 +6,11 @@ still decode); a breaking change is a new version of the subject.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, ClassVar
 
 import msgspec
 
+from imagesystem.events.moments import Moment
 from imagesystem.events.results import Analysis, Embedding, Faces, Labels, Objects, Text
 
 __all__ = [
@@ -90,7 +90,7 @@ class Uploaded(Fact, frozen=True, kw_only=True):
     height: int
     frames: int
     sha256: str
-    uploaded_at: datetime
+    uploaded_at: Moment
     owner: str = "public"
     tags: list[str] = []
     exif: Exif | None = None
@@ -101,7 +101,7 @@ class Planned(Fact, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "planned"
     tasks: list[str]
-    planned_at: datetime
+    planned_at: Moment
 
 
 class Inferred(Fact, frozen=True, kw_only=True):
@@ -112,7 +112,7 @@ class Inferred(Fact, frozen=True, kw_only=True):
     model: str
     model_version: str
     duration_ms: float
-    inferred_at: datetime
+    inferred_at: Moment
     attempts: int = 1
 
     @property
@@ -168,7 +168,7 @@ class Augmented(Fact, frozen=True, kw_only=True):
     width: int
     height: int
     receipt: dict[str, Any]
-    augmented_at: datetime
+    augmented_at: Moment
     labels: dict[str, Any] | None = None
 
     @property
@@ -181,7 +181,7 @@ class Annotated(Fact, frozen=True, kw_only=True):
     """What people set: the whole of it, each time."""
 
     kind: ClassVar[str] = "annotated"
-    annotated_at: datetime
+    annotated_at: Moment
     tags: list[str] = []
     caption: str | None = None
 
@@ -198,7 +198,7 @@ class Failed(Fact, frozen=True, kw_only=True):
     code: str
     message: str
     attempts: int
-    failed_at: datetime
+    failed_at: Moment
     resolved: bool = False
 
     @property
@@ -212,4 +212,4 @@ class Deleted(Fact, frozen=True, kw_only=True):
 
     kind: ClassVar[str] = "deleted"
     reason: str
-    deleted_at: datetime
+    deleted_at: Moment

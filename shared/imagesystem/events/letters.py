@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
 
 import msgspec
+
+from imagesystem.events.moments import Moment
 
 __all__ = ["DeadLetter", "letter_id"]
 
@@ -32,8 +33,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     message: str
     attempts: int
-    first_at: datetime
-    last_at: datetime
+    first_at: Moment
+    last_at: Moment
     traceback: str = ""
     image_id: str | None = None
 
