@@ -2,8 +2,12 @@
 
 A service publishes the facts and commands it is known for, pulls from and acknowledges to its
 own durable consumers, writes the buckets it owns and reads those it was given, and hears
-nothing but its own inbox. Streams are created, changed and purged by their owner only; the
-operator may see how long queues are and delete commands, but say nothing.
+nothing but its own inbox. Streams are created, changed and purged by their owner only.
+
+Dead letters are written by the service whose consumer gave up, each on subjects of its own, and
+are read by all. Who may ask for replays may discard letters: metadata, whose HTTP API does both,
+and the operator; one by one, for no more than that is needed. Besides, the operator may see how
+long queues are, delete commands, and pause consumers; it can say nothing else.
 """
 
 from __future__ import annotations
@@ -14,15 +18,24 @@ from imagesystem.topology import (
     BUCKETS,
     CONSUMERS,
     KEY_VALUES,
+    REPLAYS,
     SERVICES,
     STREAMS,
     Service,
 )
 
-__all__ = ["OPERATOR", "SAYS", "USERS", "Permissions", "inbox_prefix"]
+__all__ = ["ADMINISTRATOR", "OPERATOR", "SAYS", "USERS", "Permissions", "inbox_prefix"]
 
-#: The user of `image-system queues`: a person who looks after the system, no service.
+#: The user of `image-system subscriber`. Who may make a consumer may read everything and have it
+#: delivered anywhere, so that nobody else is this user.
+ADMINISTRATOR = "administrator"
+
+#: The user of `image-system queues`, `dead-letters` and `pause`: a person who looks after the
+#: system, no service.
 OPERATOR = "operator"
+
+#: Deletes one message of the stream by its sequence; says nothing.
+DISCARD = "$JS.API.STREAM.MSG.DELETE.DEAD_LETTERS"
 
 #: Facts and commands, by who may say them. Everybody may say that a stage of theirs failed.
 SAYS: dict[Service, tuple[str, ...]] = {
@@ -34,7 +47,12 @@ SAYS: dict[Service, tuple[str, ...]] = {
         "images.v1.*.failed.*",
         "commands.v1.infer.*.*",
     ),
-    "metadata": ("images.v1.*.annotated", "commands.v1.infer.*.*"),
+    "metadata": (
+        "images.v1.*.annotated",
+        "images.v1.*.failed.metadata",
+        "commands.v1.infer.*.*",
+        "commands.v1.replay.*.*",
+    ),
     "augmentation": (
         "images.v1.*.augmented.*",
         "images.v1.*.failed.augmentation",
@@ -90,28 +108,42 @@ def _publish(service: Service) -> list[str]:
             subjects.append(f"$KV.{key_value.name}.{service}.>")
     for consumer in CONSUMERS.values():
         if consumer.service == service:
-            name = f"{consumer.stream}.{consumer.name}"
-            subjects += [
-                f"dead.v1.{consumer.name}.*",
-                f"$JS.API.CONSUMER.DURABLE.CREATE.{name}",
-                f"$JS.API.CONSUMER.INFO.{name}",
-                f"$JS.API.CONSUMER.MSG.NEXT.{name}",
-                f"$JS.ACK.{name}.>",
-            ]
+            subjects.append(f"dead.v1.{consumer.name}.*")
+            for durable in (consumer, REPLAYS[consumer.name]):
+                name = f"{durable.stream}.{durable.name}"
+                subjects += [
+                    f"$JS.API.CONSUMER.DURABLE.CREATE.{name}",
+                    f"$JS.API.CONSUMER.INFO.{name}",
+                    f"$JS.API.CONSUMER.PAUSE.{name}",  # the brake
+                    f"$JS.API.CONSUMER.MSG.NEXT.{name}",
+                    f"$JS.ACK.{name}.>",
+                ]
+    if "commands.v1.replay.*.*" in SAYS[service]:
+        subjects.append(DISCARD)
     return subjects
 
 
 def _operate() -> list[str]:
-    """Return what the operator may ask: how queues are, and to empty those of commands."""
+    """Return what the operator may ask: how things are, and to clear, pause, replay, discard."""
     subjects = [f"$JS.API.STREAM.INFO.{stream.name}" for stream in STREAMS]
-    read = sorted({consumer.stream for consumer in CONSUMERS.values()})
-    subjects += [f"$JS.API.DIRECT.GET.{stream}" for stream in read]
+    subjects += [f"$JS.API.DIRECT.GET.{stream.name}" for stream in STREAMS]
     subjects += [
-        f"$JS.API.CONSUMER.INFO.{consumer.stream}.{consumer.name}"
-        for consumer in CONSUMERS.values()
+        f"$JS.API.CONSUMER.{verb}.{durable.stream}.{durable.name}"
+        for durable in (*CONSUMERS.values(), *REPLAYS.values())
+        for verb in ("INFO", "PAUSE")
     ]
-    return [*subjects, "$JS.API.STREAM.PURGE.COMMANDS"]
+    subjects += ["$JS.API.DIRECT.GET.COMMANDS.commands.v1.replay.>", "commands.v1.replay.*.*"]
+    return [*subjects, "$JS.API.STREAM.PURGE.COMMANDS", DISCARD]
 
+
+def _administer() -> list[str]:
+    """Return what the administrator may ask: to make, see and remove consumers of facts."""
+    verbs = ("DURABLE.CREATE", "INFO", "DELETE")
+    return [f"$JS.API.CONSUMER.{verb}.IMAGES.*" for verb in verbs]
+
+
+#: The users of people who look after the system: no services.
+PEOPLE = {OPERATOR: _operate, ADMINISTRATOR: _administer}
 
 #: The permissions of every NATS user in the services' account.
 USERS: dict[str, Permissions] = {
@@ -119,4 +151,7 @@ USERS: dict[str, Permissions] = {
         publish=tuple(_publish(service)), subscribe=(f"{inbox_prefix(service)}.>",)
     )
     for service in SERVICES
-} | {OPERATOR: Permissions(publish=tuple(_operate()), subscribe=(f"{inbox_prefix(OPERATOR)}.>",))}
+} | {
+    person: Permissions(publish=tuple(asks()), subscribe=(f"{inbox_prefix(person)}.>",))
+    for person, asks in PEOPLE.items()
+}

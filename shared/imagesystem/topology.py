@@ -17,12 +17,14 @@ __all__ = [
     "BUCKETS",
     "CONSUMERS",
     "KEY_VALUES",
+    "REPLAYS",
     "SERVICES",
     "STREAMS",
     "Bucket",
     "Consumer",
     "KeyValue",
     "Stream",
+    "replays_of",
 ]
 
 Service = Literal["registry", "image", "inference", "metadata", "augmentation"]
@@ -245,3 +247,21 @@ CONSUMERS: dict[str, Consumer] = {
         ),
     )
 }
+
+
+def replays_of(consumer: Consumer) -> Consumer:
+    """Return the durable through which dead letters of `consumer` come back to it, and to it alone.
+
+    It has the patience of `consumer`, but less room: a replay must not crowd out what is new.
+    """
+    return msgspec.structs.replace(
+        consumer,
+        name=f"{consumer.name}-replays",
+        stream="COMMANDS",
+        subjects=(f"commands.v1.replay.{consumer.name}.*",),
+        concurrency=min(consumer.concurrency, 4),
+    )
+
+
+#: The durable for replays of each durable consumer, by the name of that consumer.
+REPLAYS: dict[str, Consumer] = {name: replays_of(consumer) for name, consumer in CONSUMERS.items()}

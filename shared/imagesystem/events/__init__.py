@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from imagesystem.errors import UndecodableEvent
-from imagesystem.events.commands import Augment, Infer, Plan
+from imagesystem.events.commands import Augment, Infer, Plan, Replay
 from imagesystem.events.facts import (
     AnalysisInferred,
     Annotated,
@@ -90,6 +90,7 @@ __all__ = [
     "Planned",
     "Point",
     "Rectangle",
+    "Replay",
     "Text",
     "TextInferred",
     "TextLine",
@@ -104,7 +105,7 @@ __all__ = [
     "letter_id",
 ]
 
-Command: TypeAlias = Infer | Plan | Augment
+Command: TypeAlias = Infer | Plan | Augment | Replay
 Event: TypeAlias = Fact | Command | DeadLetter
 
 #: The type behind `images.v1.<id>.<kind>`; `inferred` has one per task.
@@ -121,7 +122,12 @@ INFERRED: dict[str, type[Inferred]] = {
     "embedding": EmbeddingInferred,
 }
 #: The type behind `commands.v1.<name>.…`.
-COMMANDS: dict[str, type[Command]] = {"infer": Infer, "plan": Plan, "augment": Augment}
+COMMANDS: dict[str, type[Command]] = {
+    "infer": Infer,
+    "plan": Plan,
+    "augment": Augment,
+    "replay": Replay,
+}
 
 encode: Callable[[Event], bytes] = msgspec.json.Encoder().encode
 _types: list[type[Event]] = [

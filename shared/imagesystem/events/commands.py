@@ -6,7 +6,7 @@ import msgspec
 
 from imagesystem.events.moments import Moment
 
-__all__ = ["Augment", "Infer", "Plan"]
+__all__ = ["Augment", "Infer", "Plan", "Replay"]
 
 
 class Infer(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,3 +45,16 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True):
     def subject(self) -> str:
         """Where this command is published."""
         return f"commands.v1.augment.{self.task_id}.{self.number}"
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """Let `consumer`, which gave up on the message in a dead letter, try it again."""
+
+    consumer: str
+    letter_id: str
+    requested_at: Moment
+
+    @property
+    def subject(self) -> str:
+        """Where this command is published."""
+        return f"commands.v1.replay.{self.consumer}.{self.letter_id}"

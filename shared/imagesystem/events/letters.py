@@ -20,7 +20,13 @@ def letter_id(consumer: str, stream: str, sequence: int) -> str:
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that `consumer` gave up on; `payload` is the whole body."""
+    """A message that `consumer` gave up on; `payload` is the whole body.
+
+    `said_at`: when the message was published; `first_at`: when the first attempt began that the
+    process knows of which gave up (else `said_at`); `last_at`: when the last one ended.
+    `attempts`, of all replays as well. `resolved` is true in the last message about a letter that
+    a replay has settled: it takes the letter's place for a second, and both are gone.
+    """
 
     letter_id: str
     consumer: str
@@ -37,6 +43,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     last_at: Moment
     traceback: str = ""
     image_id: str | None = None
+    said_at: Moment | None = None
+    resolved: bool = False
 
     @property
     def subject(self) -> str:
