@@ -38,3 +38,8 @@ up *arguments:
 [group('measure')]
 bench name *arguments:
     uv run python -m tests.load.{{ name }} "${@:2}"
+
+# Freeze the event schemas after fields were added (a breaking change is refused).
+[group('develop')]
+accept-events:
+    uv run python -m tests.contract.accept_events
