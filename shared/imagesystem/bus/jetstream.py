@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import cast
 
 import msgspec
 from nats.aio.client import Client
 
-from imagesystem import ids, logs
+from imagesystem import ids, logs, tracing
 from imagesystem.bus import api
 from imagesystem.bus.consuming import JetStreamConsumption
+from imagesystem.bus.history import BATCH, history
 from imagesystem.bus.messages import headers_for, stored
-from imagesystem.bus.port import GaveUp, Handler, Received, Said
+from imagesystem.bus.port import GaveUp, Handler, Received, Said, Stretch
+from imagesystem.bus.spans import published
 from imagesystem.errors import ImageDeleted, Transient, Unavailable, WrongSequence
 from imagesystem.events import DeadLetter, Event, Fact, Failed, encode, guard_of
 from imagesystem.metrics import Metrics
@@ -46,9 +48,17 @@ class JetStreamBus:
 
     async def publish(self, event: Event, *, expected: int | None = None) -> Said:
         """See `Bus.publish`."""
-        subject, event_id = event.subject, ids.new_id()
-        headers = headers_for(subject, event_id, self._source)
-        guard = guard_of(event)
+        subject, event_id, body = event.subject, ids.new_id(), encode(event)
+        with tracing.span(*published(subject, event_id, len(body))):
+            headers = headers_for(subject, event_id, self._source)
+            sequence = await self._say(event, body, headers, expected)
+        log.debug("event_published", subject=subject, sequence=sequence)
+        return Said(sequence=sequence, event_id=event_id)
+
+    async def _say(
+        self, event: Event, body: bytes, headers: dict[str, str], expected: int | None
+    ) -> int:
+        subject, guard = event.subject, guard_of(event)
         if expected is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(expected)
         elif guard is not None:
@@ -57,15 +67,13 @@ class JetStreamBus:
         if isinstance(event, Failed) and event.resolved:
             headers["Nats-TTL"] = RESOLVED_TTL
         try:
-            sequence = await self._publish(subject, encode(event), headers)
+            return await self._publish(subject, body, headers)
         except api.JetStreamError as error:
             if error.error_code != WRONG_LAST_SEQUENCE:
                 raise
             if expected is not None:
                 raise WrongSequence(f"{subject} is not at {expected}") from error
             raise ImageDeleted(f"{subject}: the image is deleted") from error
-        log.debug("event_published", subject=subject, sequence=sequence)
-        return Said(sequence=sequence, event_id=event_id)
 
     async def _publish(self, subject: str, body: bytes, headers: dict[str, str]) -> int:
         """Publish until confirmed: the same `Nats-Msg-Id` each time, so that it counts once."""
@@ -110,6 +118,17 @@ class JetStreamBus:
             async for message in api.direct_get_many(self._client, "IMAGES", query)
         ]
         return sorted(found, key=lambda received: received.sequence)
+
+    def history(
+        self, pattern: str = "images.v1.>", *, after: int = 0, batch: int = BATCH
+    ) -> AsyncIterator[Stretch]:
+        """See `Bus.history`."""
+        return history(self._client, stream_of(pattern), pattern, after=after, batch=batch)
+
+    async def head(self) -> int:
+        """See `Bus.head`."""
+        info = await api.api_call(self._client, "STREAM.INFO.IMAGES")
+        return int(info["state"]["last_seq"])
 
     async def forget(self, pattern: str, *, below: int | None = None) -> int:
         """See `Bus.forget`."""

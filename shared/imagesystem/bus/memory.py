@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from typing import cast
 
 from imagesystem import ids
-from imagesystem.bus.messages import Delivery
-from imagesystem.bus.port import GaveUp, Handler, Received, Said
+from imagesystem.bus.messages import Delivery, headers_for
+from imagesystem.bus.port import GaveUp, Handler, Received, Said, Stretch
 from imagesystem.bus.verdicts import final, letter_for, verdict_on
 from imagesystem.errors import ImageDeleted, Permanent, Transient, Unavailable, WrongSequence
 from imagesystem.events import Event, Fact, Failed, encode, guard_of
@@ -57,8 +58,13 @@ class MemoryBus:
         if guard is not None and guard in self.log:
             raise ImageDeleted(f"{subject}: the image is deleted")
         self.sequence += 1
+        event_id = ids.new_id()
         received = Received(
-            event=event, subject=subject, sequence=self.sequence, published_at=ids.now()
+            event=event,
+            subject=subject,
+            sequence=self.sequence,
+            published_at=ids.now(),
+            headers=headers_for(subject, event_id, "memory"),
         )
         if isinstance(event, Failed) and event.resolved:
             self.log.pop(subject, None)
@@ -66,7 +72,7 @@ class MemoryBus:
             self.log[subject] = received
         for consumption in self._consumptions:
             consumption.offer(received)
-        return Said(sequence=self.sequence, event_id=ids.new_id())
+        return Said(sequence=received.sequence, event_id=event_id)
 
     async def latest(self, subject: str) -> Received[Event] | None:
         """See `Bus.latest`."""
@@ -78,6 +84,29 @@ class MemoryBus:
         self._check()
         found = [r for s, r in self.log.items() if s.startswith(f"images.v1.{image_id}.")]
         return sorted(found, key=lambda received: received.sequence)  # type: ignore[arg-type]
+
+    async def history(
+        self, pattern: str = "images.v1.>", *, after: int = 0, batch: int = 4096
+    ) -> AsyncIterator[Stretch]:
+        """See `Bus.history`."""
+        while True:
+            self._check()
+            found = [
+                cast("Received[Fact]", received)
+                for subject, received in self.log.items()
+                if received.sequence > after and _matches(pattern, subject)
+            ]
+            found.sort(key=lambda received: received.sequence)
+            if not found:
+                return
+            part = found[:batch]
+            after = part[-1].sequence
+            yield Stretch(facts=part, last=after, pending=len(found) - len(part))
+
+    async def head(self) -> int:
+        """See `Bus.head`."""
+        self._check()
+        return self.sequence
 
     async def forget(self, pattern: str, *, below: int | None = None) -> int:
         """See `Bus.forget`."""

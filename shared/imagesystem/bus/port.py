@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
@@ -12,7 +12,16 @@ from imagesystem.errors import Permanent
 from imagesystem.events import Event, Fact
 from imagesystem.topology import Consumer
 
-__all__ = ["Bus", "Consumption", "GaveUp", "Handler", "Received", "Said"]
+__all__ = [
+    "Bus",
+    "Consumption",
+    "GaveUp",
+    "Handler",
+    "Received",
+    "Said",
+    "Stretch",
+    "Unread",
+]
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
@@ -33,6 +42,26 @@ class Received(msgspec.Struct, Generic[E_co], frozen=True, kw_only=True):
     published_at: datetime
     attempts: int = 1
     headers: dict[str, str] = {}
+
+
+class Unread(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of the log that the contract cannot read, and why."""
+
+    subject: str
+    sequence: int
+    why: str
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the log in the order of sequences, which ends with the sequence `last`.
+
+    `pending`: messages that follow it.
+    """
+
+    facts: list[Received[Fact]]
+    unread: list[Unread] = []
+    last: int
+    pending: int
 
 
 #: Called once per event; returning means "done, durable", an exception is a verdict.
@@ -71,6 +100,21 @@ class Bus(Protocol):
 
     async def facts(self, image_id: str) -> list[Received[Fact]]:
         """Return the latest of every fact about an image, oldest first."""
+        ...
+
+    def history(
+        self, pattern: str = "images.v1.>", *, after: int = 0, batch: int = 4096
+    ) -> AsyncIterator[Stretch]:
+        """Yield the facts whose subject matches, oldest first, to the end of the log.
+
+        `after`: the sequence to begin behind; `batch`: facts in a stretch at most. Two stretches
+        are in memory at a time. What is said meanwhile comes as well; what is superseded
+        meanwhile may come twice, or only in its newer state.
+        """
+        ...
+
+    async def head(self) -> int:
+        """Return the sequence of the last fact said, as the stream's leader knows it."""
         ...
 
     async def forget(self, pattern: str, *, below: int | None = None) -> int:
