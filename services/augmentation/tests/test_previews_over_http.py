@@ -122,10 +122,20 @@ async def test_as_json_with_labels(http: httpx.AsyncClient, photo: Photo) -> Non
             "y_max": 50.0,
             "visibility": 1.0,
             "label": "cat",
+            "picture": 0,
+            "weight": 1.0,
         }
     ]
     assert body["labels"]["keypoints"] == [
-        {"index": 0, "x": 0.0, "y": 0.0, "visible": True, "label": "ear"}
+        {
+            "index": 0,
+            "x": 0.0,
+            "y": 0.0,
+            "visible": True,
+            "label": "ear",
+            "picture": 0,
+            "weight": 1.0,
+        }
     ]
     image = body["image"]
     data = base64.b64decode(image["data"])

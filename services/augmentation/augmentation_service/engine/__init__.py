@@ -11,12 +11,14 @@ A library like any other: it knows of no service, no HTTP and no NATS.
 
 from __future__ import annotations
 
+from augmentation_service.engine.declarations import Operation
 from augmentation_service.engine.errors import (
     BadImage,
     BadLabels,
     BadRecipe,
     EngineError,
     Fault,
+    TooFewPictures,
     TooLarge,
 )
 from augmentation_service.engine.images import Image, pixel_digest
@@ -28,8 +30,7 @@ from augmentation_service.engine.labels import (
     MovedKeypoint,
     MovedLabels,
 )
-from augmentation_service.engine.operations import Operation
-from augmentation_service.engine.pipeline import Augmented, apply
+from augmentation_service.engine.pipeline import Augmented, Source, apply
 from augmentation_service.engine.randomness import MAX_SEED
 from augmentation_service.engine.receipts import ENGINE, Receipt, StepTaken, fingerprint, sealed
 from augmentation_service.engine.recipes import Recipe, parse
@@ -55,7 +56,9 @@ __all__ = [
     "Operation",
     "Receipt",
     "Recipe",
+    "Source",
     "StepTaken",
+    "TooFewPictures",
     "TooLarge",
     "apply",
     "fingerprint",

@@ -8,7 +8,7 @@ floats by operations that IEEE 754 rounds the same everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import cv2
@@ -17,28 +17,61 @@ from numpy.typing import NDArray
 
 from augmentation_service.engine.images import Image
 
-__all__ = ["Weighted", "colours_of", "divided", "weighted", "with_colours"]
+__all__ = [
+    "Weighted",
+    "averaged",
+    "colours_of",
+    "divided",
+    "is_opaque",
+    "weighted",
+    "with_colours",
+]
 
-#: uint16 (H, W, 4): colour times opacity three times, then opacity times 255; 0 to 65025.
-Weighted: TypeAlias = NDArray[np.uint16]
+#: (H, W, 4): colour times opacity three times, then opacity. Of uint8 images uint16, all of it 0
+#: to 65025; of float32 images float32, 0 to 1.
+Weighted: TypeAlias = NDArray[Any]
 _BAND_PIXELS = 1 << 15
 
 
 def colours_of(image: Image) -> Image:
     """Return an RGBA image's colours, RGB."""
-    colours: Image = cv2.cvtColor(image, cv2.COLOR_RGBA2RGB).astype(np.uint8, copy=False)
-    return colours
+    return cv2.cvtColor(image, cv2.COLOR_RGBA2RGB)
 
 
 def with_colours(image: Image, colours: Image) -> Image:
     """Return an RGBA image with the colours of another, RGB."""
-    result: Image = cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA).astype(np.uint8, copy=False)
+    result = cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA)
     cv2.mixChannels([image], [result], [3, 3])
     return result
 
 
+def is_opaque(image: Image) -> bool:
+    """Return whether nothing of an RGBA image is transparent."""
+    least = image[..., 3].min()
+    return bool(least == (255 if image.dtype == np.uint8 else 1))
+
+
+def averaged(image: Image, kernel: Callable[[NDArray[Any]], NDArray[Any]]) -> Image:
+    """Return an RGBA image whose colours `kernel` has averaged, each as much as it is seen.
+
+    `kernel` is given colours (uint8 or float32, C = 3) or a `Weighted` (C = 4), and returns the
+    same type and shape, made by a linear filter. Opacity stays as it was.
+    """
+    colours = colours_of(image)
+    if is_opaque(image):
+        return with_colours(image, kernel(colours))
+    mixture = kernel(weighted(image))
+    mixed = colours_of(divided(mixture))
+    # Where everything within reach is transparent, there is no colour to be found.
+    cv2.copyTo(mixed, (mixture[..., 3] > 0).astype(np.uint8), colours)
+    return with_colours(image, colours)
+
+
 def weighted(image: Image) -> Weighted:
     """Return an RGBA image multiplied by its opacity."""
+    if image.dtype != np.uint8:
+        *colours, opacity = cv2.split(image)
+        return cv2.merge([*(plane * opacity for plane in colours), opacity])
     product = np.empty(image.shape, np.uint16)
     for band in _bands(image.shape):
         *colours, opacity = cv2.split(image[band])
@@ -47,11 +80,13 @@ def weighted(image: Image) -> Weighted:
     return product
 
 
-def divided(product: NDArray[Any]) -> Image:
+def divided(product: Weighted) -> Image:
     """Return the RGBA image whose weighted form this is; what is transparent is black.
 
-    Cubic interpolation overshoots: values above 65025 are brought back to 255.
+    Cubic interpolation overshoots: values above the highest are brought back to it.
     """
+    if product.dtype != np.uint16:
+        return _divided_floats(product)
     image = np.empty(product.shape, np.uint8)
     for band in _bands(product.shape):
         *colours, opacity = cv2.split(product[band])
@@ -59,6 +94,15 @@ def divided(product: NDArray[Any]) -> Image:
         planes = [_levels(plane * factor) for plane in colours]
         cv2.merge([*planes, _levels(opacity * np.float32(1 / 255))], image[band])
     return image
+
+
+def _divided_floats(product: Weighted) -> Image:
+    *colours, opacity = cv2.split(product)
+    # Below one step of 16 bits, a colour is a rounding error divided by another.
+    seen = opacity > np.float32(1 / 65535)
+    divisor = np.where(seen, opacity, np.float32(1))
+    planes = [np.where(seen, plane / divisor, np.float32(0)) for plane in colours]
+    return np.clip(cv2.merge([*planes, opacity]), 0, 1)
 
 
 def _bands(shape: tuple[int, ...]) -> Iterator[slice]:

@@ -3,17 +3,26 @@
 ::
 
     EngineError
-    ├── BadRecipe     the recipe cannot be carried out: every reason, with its path
-    ├── BadLabels     a box or a keypoint that is none
-    ├── BadImage      not a uint8 array (H, W, C) with 1, 3 or 4 channels and at least one pixel
-    └── TooLarge      a step would make a picture larger than allowed
+    ├── BadRecipe       the recipe cannot be carried out: every reason, with its path
+    ├── BadLabels       a box or a keypoint that is none
+    ├── BadImage        not a uint8 or float32 array (H, W, C), C = 1, 3 or 4, with a pixel
+    ├── TooFewPictures  a step mixes more pictures than were given
+    └── TooLarge        a step would make a picture larger than allowed
 """
 
 from __future__ import annotations
 
 import msgspec
 
-__all__ = ["BadImage", "BadLabels", "BadRecipe", "EngineError", "Fault", "TooLarge"]
+__all__ = [
+    "BadImage",
+    "BadLabels",
+    "BadRecipe",
+    "EngineError",
+    "Fault",
+    "TooFewPictures",
+    "TooLarge",
+]
 
 
 class EngineError(Exception):
@@ -52,6 +61,19 @@ class BadLabels(EngineError):
 
 class BadImage(EngineError):
     """Not an image as the engine knows them."""
+
+
+class TooFewPictures(EngineError):
+    """A step mixes `needed` pictures, `given` were there; `path` as `recipe[0]`."""
+
+    def __init__(self, needed: int, given: int, path: str) -> None:
+        super().__init__(needed, given, path)
+        self.needed = needed
+        self.given = given
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path}: it mixes {self.needed} pictures, {self.given} were given"
 
 
 class TooLarge(EngineError):

@@ -43,7 +43,8 @@ class MovedBox(msgspec.Struct, frozen=True, kw_only=True):
     """Where a box is now: the smallest upright rectangle around what is left of it.
 
     `index`: which of the given ones it was; `visibility`: the share of its area that no step
-    has cut off, above 0 up to 1.
+    has cut off or hidden, above 0 up to 1. `picture`: 0 for the picture itself, n for the n-th of
+    the others that were mixed in; `weight`: that picture's share in the values here.
     """
 
     index: int
@@ -53,16 +54,23 @@ class MovedBox(msgspec.Struct, frozen=True, kw_only=True):
     y_max: float
     visibility: float
     label: str | None = None
+    picture: int = 0
+    weight: float = 1.0
 
 
 class MovedKeypoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a keypoint is now; not `visible` if it was not, or if a step cut it off."""
+    """Where a keypoint is now; not `visible` if it was not, or if a step cut it off or hid it.
+
+    `picture` and `weight` as for boxes.
+    """
 
     index: int
     x: float
     y: float
     visible: bool
     label: str | None = None
+    picture: int = 0
+    weight: float = 1.0
 
 
 class MovedLabels(msgspec.Struct, frozen=True, kw_only=True):

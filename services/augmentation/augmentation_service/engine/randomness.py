@@ -56,6 +56,31 @@ class Stream:
         """Return a uniform number in [0, 1), one of 2**53."""
         return (int(self._bits.random_raw()) >> 11) * 2.0**-53
 
+    def units(self, count: int) -> NDArray[np.float64]:
+        """Return `count` uniform numbers in [0, 1), each one of 2**53."""
+        return (self.words(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+    def belows(self, bound: int, count: int) -> NDArray[np.int64]:
+        """Return `count` uniform integers in [0, bound), bound up to 2**31 (bias below 2**-32)."""
+        high = self.words(count) >> np.uint64(32)
+        return ((high * np.uint64(bound)) >> np.uint64(32)).astype(np.int64)
+
+    def permutation(self, count: int) -> list[int]:
+        """Return 0 to count - 1 in random order (Fisher and Yates)."""
+        order = list(range(count))
+        for last in range(count - 1, 0, -1):
+            place = self.below(last + 1)
+            order[last], order[place] = order[place], order[last]
+        return order
+
+    @cached_property
+    def generator(self) -> np.random.Generator:
+        """NumPy's distributions over this stream.
+
+        They may change between versions of NumPy: for operations that are not exact.
+        """
+        return np.random.Generator(self._bits)
+
     def below(self, bound: int) -> int:
         """Return a uniform integer in [0, bound), bound up to 2**32 (bias below 2**-32)."""
         return (int(self._bits.random_raw()) * bound) >> 64

@@ -19,13 +19,17 @@ ENGINE = "1"
 
 
 class StepTaken(msgspec.Struct, frozen=True, kw_only=True):
-    """What a step did: `parameters` as drawn; left out by its probability if not `applied`."""
+    """What a step did: `parameters` as drawn; left out by its probability if not `applied`.
+
+    `others`: the digests of the pictures that it mixed in.
+    """
 
     step: str
     operation: str
     version: int
     applied: bool = True
     parameters: dict[str, Value] = {}
+    others: list[str] = []
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +66,11 @@ def _instructions() -> str:
 
 def fingerprint() -> dict[str, str]:
     """Return what pixels may depend on besides the recipe."""
+    return dict(_platform())
+
+
+@cache
+def _platform() -> dict[str, str]:
     return {
         "machine": platform.machine(),
         "system": platform.system(),

@@ -6,7 +6,8 @@ A recipe is a list of steps::
      {"operation": "flip", "parameters": {"axis": {"choices": ["x", "y"]}}},
      {"operation": "gaussian_noise", "parameters": {"std": 8}}]
 
-A parameter is a value, a range to draw from uniformly, or choices to draw from, each as likely.
+A parameter is a value, a range to draw from uniformly (`[-10, 10]` says the same as `min` and
+`max`), or choices to draw from, each as likely.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from augmentation_service.engine.declarations import Operation
 from augmentation_service.engine.errors import BadRecipe, Fault
-from augmentation_service.engine.operations import Operation
 from augmentation_service.engine.parameters import (
     Integer,
     Number,
@@ -197,6 +198,8 @@ class _Reader:
         return settings
 
     def _setting(self, path: str, parameter: Parameter, source: object) -> Setting | None:
+        if isinstance(source, list | tuple) and len(source) == 2:
+            source = {"min": source[0], "max": source[1]}
         if not isinstance(source, dict):
             return self._checked(path, parameter, source)
         if set(source) == {"choices"}:

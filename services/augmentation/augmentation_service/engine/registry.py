@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from augmentation_service.engine import blur, colour, geometry, noise
-from augmentation_service.engine.operations import Operation
+from augmentation_service.engine.declarations import Operation
+from augmentation_service.engine.operations import (
+    blur,
+    colour,
+    degradation,
+    filters,
+    geometry,
+    mixing,
+    noise,
+    occlusion,
+    weather,
+)
 
 __all__ = ["REGISTRY"]
 
+_MODULES = (
+    geometry,
+    colour,
+    noise,
+    blur,
+    filters,
+    occlusion,
+    weather,
+    degradation,
+    mixing,
+)
+
 REGISTRY: dict[str, Operation] = {
-    operation.name: operation
-    for module in (geometry, colour, noise, blur)
-    for operation in module.OPERATIONS
+    operation.name: operation for module in _MODULES for operation in module.OPERATIONS
 }

@@ -7,9 +7,13 @@ cuts off at the edge of the canvas stays cut off, whatever later steps do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from augmentation_service.engine.declarations import Placement, Rectangles
 from augmentation_service.engine.errors import BadLabels
 from augmentation_service.engine.images import Size
 from augmentation_service.engine.labels import (
@@ -22,7 +26,7 @@ from augmentation_service.engine.labels import (
 )
 from augmentation_service.engine.moves import Move, Points
 
-__all__ = ["Tracker", "area", "clipped"]
+__all__ = ["Tracker", "area", "clipped", "within"]
 
 #: Coordinates are told to a ten-thousandth of a pixel; what is smaller is rounding error.
 _DECIMALS = 4
@@ -35,7 +39,7 @@ def area(polygon: Points) -> float:
     return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
 
 
-def clipped(polygon: Points, size: Size) -> Points:
+def clipped(polygon: Points, size: tuple[float, float]) -> Points:
     """Return what of a convex polygon lies in the canvas (Sutherland and Hodgman, CACM 1974)."""
     for axis, bound, sign in ((0, 0, 1), (0, size[0], -1), (1, 0, 1), (1, size[1], -1)):
         inside = sign * (polygon[:, axis] - bound)
@@ -54,14 +58,23 @@ def clipped(polygon: Points, size: Size) -> Points:
     return polygon
 
 
-class _Outline:
-    """One box on its way: the polygon that is left of it, and which share of it that is."""
+def within(polygon: Points, rectangle: tuple[float, float, float, float]) -> float:
+    """Return the area of a convex polygon's part in a rectangle (x_min, y_min, x_max, y_max)."""
+    corner = np.array(rectangle[:2])
+    part = clipped(polygon - corner, (rectangle[2] - corner[0], rectangle[3] - corner[1]))
+    return area(part) if len(part) else 0.0
 
-    def __init__(self, index: int, box: Box) -> None:
+
+class Outline:
+    """One box on its way: the polygon that is left of it, and which share of it is seen."""
+
+    def __init__(self, index: int, box: Box, picture: int) -> None:
         if box.x_min > box.x_max or box.y_min > box.y_max:
             raise BadLabels(f"boxes[{index}]: its minimum is above its maximum")
         self.index = index
         self.label = box.label
+        self.picture = picture
+        self.weight = 1.0
         self.polygon: Points = np.array(
             [
                 (box.x_min, box.y_min),
@@ -72,7 +85,7 @@ class _Outline:
         )
         self.share = 1.0
 
-    def cut(self, size: Size) -> bool:
+    def cut(self, size: tuple[float, float]) -> bool:
         """Cut off what lies outside; False if nothing is left."""
         whole = area(self.polygon)
         self.polygon = clipped(self.polygon, size)
@@ -81,6 +94,13 @@ class _Outline:
             return False
         self.share *= min(1.0, left / whole)
         return True
+
+    def hide(self, rectangles: Rectangles) -> bool:
+        """Lower the share by what rectangles hide; False if nothing is seen any more."""
+        whole = area(self.polygon)
+        hidden = sum(within(self.polygon, _corners(one)) for one in rectangles)
+        self.share *= max(0.0, 1 - hidden / whole)
+        return self.share > _CRUMB
 
     def moved(self, size: Size) -> MovedBox:
         low = np.clip(self.polygon.min(axis=0), 0, size)
@@ -93,55 +113,127 @@ class _Outline:
             y_max=round(float(high[1]), _DECIMALS),
             visibility=round(self.share, _DECIMALS),
             label=self.label,
+            picture=self.picture,
+            weight=self.weight,
+        )
+
+
+class Dot:
+    """One keypoint on its way."""
+
+    def __init__(self, index: int, keypoint: Keypoint, picture: int) -> None:
+        self.index = index
+        self.label = keypoint.label
+        self.picture = picture
+        self.weight = 1.0
+        self.place = (keypoint.x, keypoint.y)
+        self.visible = keypoint.visible
+
+    def within(self, rectangle: tuple[float, float, float, float]) -> bool:
+        """Return whether it lies in a rectangle (x_min, y_min, x_max, y_max)."""
+        (x, y), (left, top, right, bottom) = self.place, rectangle
+        return left - _CRUMB <= x <= right + _CRUMB and top - _CRUMB <= y <= bottom + _CRUMB
+
+    def moved(self) -> MovedKeypoint:
+        return MovedKeypoint(
+            index=self.index,
+            x=round(float(self.place[0]), _DECIMALS),
+            y=round(float(self.place[1]), _DECIMALS),
+            visible=self.visible,
+            label=self.label,
+            picture=self.picture,
+            weight=self.weight,
         )
 
 
 class Tracker:
-    """The labels of one picture on their way through a recipe; raises `BadLabels`."""
+    """The labels of one picture on their way through a recipe; raises `BadLabels`.
 
-    def __init__(self, labels: Labels, size: Size) -> None:
+    `picture`: 0, or which of several it is.
+    """
+
+    def __init__(self, labels: Labels, size: Size, *, picture: int = 0) -> None:
         self._size = size
-        outlines = [_Outline(index, box) for index, box in enumerate(labels.boxes)]
-        self._outlines = [outline for outline in outlines if outline.cut(size)]
-        self._keypoints: list[Keypoint] = labels.keypoints
-        self._points: Points = np.array(
-            [(keypoint.x, keypoint.y) for keypoint in labels.keypoints]
-        ).reshape(-1, 2)
-        self._visible = np.array([keypoint.visible for keypoint in labels.keypoints], bool)
-        self._visible &= self._inside()
+        outlines = [Outline(index, box, picture) for index, box in enumerate(labels.boxes)]
+        self.outlines = [outline for outline in outlines if outline.cut(size)]
+        self.dots = [
+            Dot(index, keypoint, picture) for index, keypoint in enumerate(labels.keypoints)
+        ]
+        self._look((0, 0, *size))
 
     def follow(self, move: Move) -> None:
         """Go where a step has taken the picture."""
         self._size = move.size
-        if self._outlines:
-            lengths = [len(outline.polygon) for outline in self._outlines]
-            moved = move.points(np.concatenate([outline.polygon for outline in self._outlines]))
-            for outline, polygon in zip(
-                self._outlines, np.split(moved, np.cumsum(lengths)[:-1]), strict=True
-            ):
-                outline.polygon = polygon
-            self._outlines = [outline for outline in self._outlines if outline.cut(self._size)]
-        if len(self._points):
-            self._points = move.points(self._points)
-            self._visible &= self._inside()
+        polygons = [outline.polygon for outline in self.outlines]
+        places = [np.array([dot.place]) for dot in self.dots]
+        pieces = polygons + places
+        if not pieces:
+            return
+        lengths = np.cumsum([len(piece) for piece in pieces])[:-1]
+        moved = np.split(move.points(np.concatenate(pieces)), lengths)
+        for outline, polygon in zip(self.outlines, moved, strict=False):
+            outline.polygon = polygon
+        for dot, place in zip(self.dots, moved[len(polygons) :], strict=True):
+            dot.place = (float(place[0, 0]), float(place[0, 1]))
+        self.outlines = [outline for outline in self.outlines if outline.cut(self._size)]
+        self._look((0, 0, *self._size))
 
-    def _inside(self) -> NDArray[np.bool_]:
-        low, high = -_CRUMB, np.array(self._size) + _CRUMB
-        inside: NDArray[np.bool_] = np.all((self._points >= low) & (self._points <= high), axis=1)
-        return inside
+    def hide(self, rectangles: Rectangles) -> None:
+        """Take sight from what rectangles hide; they don't overlap."""
+        self.outlines = [outline for outline in self.outlines if outline.hide(rectangles)]
+        for rectangle in rectangles:
+            for dot in self.dots:
+                dot.visible &= not dot.within(_corners(rectangle))
+
+    def join(self, others: Sequence[Tracker], placements: Sequence[Placement]) -> None:
+        """Put several pictures' labels where their pictures were put; this one's come first."""
+        seen: list[Tracker] = []
+        for tracker, placement in zip((self, *others), placements, strict=True):
+            if placement.weight == 1:
+                for earlier in seen:
+                    earlier.hide(np.array([placement.region]))
+            tracker.follow(placement.move)
+            tracker.show(placement)
+            seen.append(tracker)
+        for tracker in seen[1:]:
+            self.outlines += tracker.outlines
+            self.dots += tracker.dots
+
+    def show(self, placement: Placement) -> None:
+        """Keep what lies in the region of a placement."""
+        left, top, right, bottom = placement.region
+        corner = np.array([left, top])
+        kept = []
+        for outline in self.outlines:
+            outline.polygon = outline.polygon - corner
+            if outline.cut((right - left, bottom - top)):
+                outline.polygon = outline.polygon + corner
+                outline.weight *= placement.weight
+                kept.append(outline)
+        self.outlines = kept
+        for dot in self.dots:
+            dot.weight *= placement.weight
+        self._look(placement.region)
+
+    def _look(self, region: tuple[float, float, float, float]) -> None:
+        for dot in self.dots:
+            dot.visible &= dot.within(region)
+
+    def boxes(self) -> NDArray[np.float64]:
+        """Return the boxes as they are now, (N, 4)."""
+        now = [outline.moved(self._size) for outline in self.outlines]
+        return np.array(
+            [(box.x_min, box.y_min, box.x_max, box.y_max) for box in now], np.float64
+        ).reshape(-1, 4)
 
     def labels(self) -> MovedLabels:
         """Return where everything is now."""
         return MovedLabels(
-            boxes=[outline.moved(self._size) for outline in self._outlines],
-            keypoints=[
-                MovedKeypoint(
-                    index=index,
-                    x=round(float(x), _DECIMALS),
-                    y=round(float(y), _DECIMALS),
-                    visible=bool(self._visible[index]),
-                    label=self._keypoints[index].label,
-                )
-                for index, (x, y) in enumerate(self._points)
-            ],
+            boxes=[outline.moved(self._size) for outline in self.outlines],
+            keypoints=[dot.moved() for dot in self.dots],
         )
+
+
+def _corners(rectangle: NDArray[Any]) -> tuple[float, float, float, float]:
+    left, top, right, bottom = (float(side) for side in rectangle)
+    return left, top, right, bottom

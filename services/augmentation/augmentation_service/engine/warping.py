@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from augmentation_service.engine import alpha
 from augmentation_service.engine.errors import TooLarge
-from augmentation_service.engine.images import Image, size_of, with_channels
+from augmentation_service.engine.images import Image, size_of, to_floats, with_channels
 from augmentation_service.engine.moves import Affine
 from augmentation_service.engine.parameters import Choice, Colour
 
-__all__ = ["BORDER", "FILL", "INTERPOLATION", "colour_of", "warp_affine"]
+__all__ = ["BORDER", "FILL", "INTERPOLATION", "colour_of", "pixel_of", "warp_affine"]
 
 #: OpenCV counts warped pixels in 16-bit integers.
 MAX_SIDE = 32_766
@@ -65,6 +68,12 @@ def colour_of(text: str, channels: int) -> tuple[int, ...]:
     return (red, green, blue, opacity)[:channels]
 
 
+def pixel_of(text: str, image: Image) -> NDArray[Any]:
+    """Return a colour as a pixel (C,) of the image's type; see `colour_of`."""
+    values = np.array(colour_of(text, image.shape[2]), np.uint8)
+    return values if image.dtype == np.uint8 else to_floats(values)
+
+
 def warp_affine(image: Image, move: Affine, *, interpolation: str, border: str, fill: str) -> Image:
     """Return the picture moved by `move`; parameters as declared in this module.
 
@@ -74,7 +83,7 @@ def warp_affine(image: Image, move: Affine, *, interpolation: str, border: str, 
     if longest > MAX_SIDE:
         raise TooLarge("side", MAX_SIDE, longest)
     channels = image.shape[2]
-    colour = np.array(colour_of(fill, channels), np.uint8)
+    colour = pixel_of(fill, image)
     # The nearest pixel is copied with whatever it has; all else is a mixture.
     mixed_with_opacity = channels == 4 and interpolation != "nearest"
     source: alpha.Weighted | Image = image
@@ -89,4 +98,8 @@ def warp_affine(image: Image, move: Affine, *, interpolation: str, border: str, 
         borderMode=_BORDERS[border],
         borderValue=value,
     )
-    return alpha.divided(warped) if mixed_with_opacity else with_channels(warped, channels)
+    if mixed_with_opacity:
+        return alpha.divided(warped)
+    if image.dtype != np.uint8 and interpolation == "cubic":
+        warped = np.clip(warped, 0, 1)  # it overshoots
+    return with_channels(warped, channels)

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from augmentation_service.engine import REGISTRY, Box, Keypoint, Labels, apply, parse
-from augmentation_service.engine.operations import GeometricOperation, PixelOperation
+from augmentation_service.engine import (
+    REGISTRY,
+    Box,
+    Keypoint,
+    Labels,
+    Source,
+    TooFewPictures,
+    apply,
+    parse,
+)
+from augmentation_service.engine.declarations import (
+    CoveringOperation,
+    GeometricOperation,
+    MixingOperation,
+    PixelOperation,
+)
 from augmentation_service.engine.parameters import Choice, Colour, Integer, Number, Toggle
+from augmentation_service.engine.randomness import Stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,16 +33,38 @@ SHAPES = [(12, 12), (7, 19), (19, 7), (1, 1), (1, 9), (9, 1), (4, 1), (1, 4), (2
 NAMES = sorted(REGISTRY)
 GEOMETRIC = [name for name in NAMES if isinstance(REGISTRY[name], GeometricOperation)]
 IN_PLACE = [name for name in NAMES if isinstance(REGISTRY[name], PixelOperation)]
+COVERING = [name for name in NAMES if isinstance(REGISTRY[name], CoveringOperation)]
+MIXING = [name for name in NAMES if isinstance(REGISTRY[name], MixingOperation)]
 NEUTRAL = [name for name in NAMES if REGISTRY[name].neutral is not None]
 
 
-def picture(shape: tuple[int, int], channels: int, seed: int) -> np.ndarray:
+def picture(shape: tuple[int, int], channels: int, seed: int, dtype: str = "u1") -> np.ndarray:
     random = np.random.default_rng(seed)
-    return random.integers(0, 256, (*shape, channels), dtype=np.uint8)
+    levels = random.integers(0, 256, (*shape, channels), dtype=np.uint8)
+    return levels if dtype == "u1" else levels.astype(np.float32) / np.float32(255)
 
+
+#: Others for what mixes: of other sizes, types and channels than the first.
+OTHERS = [
+    Source(
+        image=picture((6 + n, 9 + 3 * n), (1, 3, 4)[n % 3], n, ("u1", "f4")[n % 2]),
+        source=f"other {n}",
+        labels=Labels(
+            boxes=[Box(x_min=1, y_min=1, x_max=5, y_max=4)], keypoints=[Keypoint(x=3, y=2)]
+        ),
+    )
+    for n in range(8)
+]
 
 pictures = st.builds(
     picture, st.sampled_from(SHAPES), st.sampled_from([1, 3, 4]), st.integers(0, 1000)
+)
+pictures_of_any_type = st.builds(
+    picture,
+    st.sampled_from(SHAPES),
+    st.sampled_from([1, 3, 4]),
+    st.integers(0, 1000),
+    st.sampled_from(["u1", "f4"]),
 )
 
 
@@ -56,36 +94,56 @@ def step(name: str, parameters: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@given(data=st.data(), image=pictures)
+@given(data=st.data(), image=pictures_of_any_type)
 @settings(max_examples=60, deadline=None)
 def test_an_image_comes_out_and_the_same_one_each_time(
     name: str, data: st.DataObject, image: np.ndarray
 ) -> None:
     recipe = step(name, data.draw(parameters_of(name)))
     before = image.copy()
-    first = apply(recipe, image, seed=5, source="a")
-    assert first.image.dtype == np.uint8
+    first = apply(recipe, image, seed=5, source="a", others=OTHERS)
+    assert first.image.dtype == image.dtype
+    assert first.image.dtype == np.uint8 or 0 <= first.image.min() <= first.image.max() <= 1
     assert first.image.shape[2] == image.shape[2]
     assert first.image.size > 0
     assert np.array_equal(image, before), "the source is left as it was"
-    again = apply(recipe, image.copy(), seed=5, source="a")
+    again = apply(recipe, image.copy(), seed=5, source="a", others=OTHERS)
     assert np.array_equal(first.image, again.image)
     assert first.receipt == again.receipt
     assert (first.receipt.height, first.receipt.width) == first.image.shape[:2]
 
 
 @pytest.mark.parametrize("name", NEUTRAL)
-@given(data=st.data(), image=pictures)
+@given(data=st.data(), image=pictures_of_any_type)
 @settings(max_examples=30, deadline=None)
 def test_neutral_parameters_change_nothing(
     name: str, data: st.DataObject, image: np.ndarray
 ) -> None:
     parameters = data.draw(parameters_of(name)) | (REGISTRY[name].neutral or {})
-    assert np.array_equal(apply(step(name, parameters), image).image, image)
+    result = apply(step(name, parameters), image, others=OTHERS).image
+    assert result.shape == image.shape
+    # Floats go through 256 levels where an operation is defined on them.
+    assert np.abs(result.astype(float) - image).max() <= (0 if image.dtype == np.uint8 else 1e-6)
 
 
 @pytest.mark.parametrize("name", IN_PLACE)
-@given(data=st.data(), image=pictures)
+@given(data=st.data(), seed=st.integers(0, 1000), shape=st.sampled_from(SHAPES))
+@settings(max_examples=30, deadline=None)
+def test_floats_come_near_to_levels(
+    name: str, data: st.DataObject, seed: int, shape: tuple[int, int]
+) -> None:
+    if not REGISTRY[name].exact:
+        return  # its own tests say how near
+    recipe = step(name, data.draw(parameters_of(name)))
+    levels = apply(recipe, picture(shape, 3, seed), source="a").image
+    floats = apply(recipe, picture(shape, 3, seed, "f4"), source="a").image
+    difference = np.abs(floats * 255.0 - levels)
+    assert difference.max() <= 8, "fixed point loses as much with the widest kernels"
+    assert difference.mean() <= 3
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+@given(data=st.data(), image=pictures_of_any_type)
 @settings(max_examples=40, deadline=None)
 def test_what_moves_nothing_keeps_shape_alpha_and_labels(
     name: str, data: st.DataObject, image: np.ndarray
@@ -163,16 +221,64 @@ def test_labels_stay_inside(
         assert -0.001 <= point.y <= height + 0.001
 
 
+@pytest.mark.parametrize("name", COVERING)
+@given(data=st.data(), shape=st.sampled_from(SHAPES), channels=st.sampled_from([1, 3, 4]))
+@settings(max_examples=40, deadline=None)
+def test_what_is_hidden_is_inside_and_the_rest_stays(
+    name: str, data: st.DataObject, shape: tuple[int, int], channels: int
+) -> None:
+    image = picture(shape, channels, 1)
+    height, width = shape
+    operation = REGISTRY[name]
+    assert isinstance(operation, CoveringOperation)
+    values = data.draw(parameters_of(name))
+    hidden = operation.region((width, height), Stream(b"x"), **values)
+    assert hidden.shape[1:] == (4,)
+    covered = np.zeros(shape, int)
+    for left, top, right, bottom in hidden:
+        assert 0 <= left <= right <= width
+        assert 0 <= top <= bottom <= height
+        covered[top:bottom, left:right] += 1
+    assert covered.max() <= 1, "they don't overlap"
+    result = operation.cover(image, hidden, Stream(b"x"), **values)
+    assert result.shape == image.shape
+    assert np.array_equal(result[covered == 0], image[covered == 0])
+
+
+@pytest.mark.parametrize("name", MIXING)
+@given(data=st.data(), image=pictures_of_any_type)
+@settings(max_examples=40, deadline=None)
+def test_labels_of_all_pictures_that_are_mixed_lie_inside(
+    name: str, data: st.DataObject, image: np.ndarray
+) -> None:
+    height, width = image.shape[:2]
+    labels = Labels(boxes=[Box(x_min=0, y_min=0, x_max=width, y_max=height)])
+    recipe = step(name, data.draw(parameters_of(name)))
+    result = apply(recipe, image, labels=labels, others=OTHERS)
+    assert len(result.receipt.steps[0].others) == REGISTRY[name].pictures - 1
+    high, wide = result.image.shape[:2]
+    assert result.labels is not None
+    for box in result.labels.boxes:
+        assert 0 <= box.x_min < box.x_max <= wide
+        assert 0 <= box.y_min < box.y_max <= high
+        assert 0 <= box.weight <= 1
+    with pytest.raises(TooFewPictures):
+        apply(recipe, image, others=OTHERS[: REGISTRY[name].pictures - 2])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_functions_take_exactly_the_declared_parameters(name: str) -> None:
     operation = REGISTRY[name]
     declared = {parameter.name for parameter in operation.parameters}
-    functions = (
-        (operation.function,)
-        if isinstance(operation, PixelOperation)
-        else (operation.move, operation.warp)
-    )
-    for function in functions:
+    functions: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+        PixelOperation: lambda row: (row.function,),
+        GeometricOperation: lambda row: (row.move, row.warp),
+        CoveringOperation: lambda row: (row.region, row.cover),
+        MixingOperation: lambda row: (row.place, row.mix),
+    }
+    if isinstance(operation, GeometricOperation) and operation.sees_boxes:
+        declared |= {"boxes"}
+    for function in functions[type(operation)](operation):
         taken = inspect.signature(function).parameters.values()
         named = {p.name for p in taken if p.kind is inspect.Parameter.KEYWORD_ONLY}
         rest = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken)

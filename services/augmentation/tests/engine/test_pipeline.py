@@ -12,10 +12,12 @@ GREY = np.zeros((10, 20, 1), np.uint8)
     [
         np.zeros((4, 4), np.uint8),
         np.zeros((4, 4, 2), np.uint8),
-        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4, 3), np.float64),
+        np.full((4, 4, 3), 1.5, np.float32),
+        np.full((4, 4, 3), np.nan, np.float32),
         np.zeros((0, 4, 3), np.uint8),
     ],
-    ids=lambda image: f"{image.dtype}{image.shape}",
+    ids=lambda image: f"{image.dtype}{image.shape}{image.max(initial=0)}",
 )
 def test_what_is_no_image_is_refused(image: np.ndarray) -> None:
     with pytest.raises(BadImage):

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from augmentation_service.engine import apply, noise, parse
-from augmentation_service.engine.noise import _deviates
+from augmentation_service.engine import apply, parse
+from augmentation_service.engine.operations import noise
+from augmentation_service.engine.operations.noise import _deviates
 
 
 def done(operation: str, image: np.ndarray, *, seed: int = 1, **parameters: Any) -> np.ndarray:

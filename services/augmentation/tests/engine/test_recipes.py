@@ -71,7 +71,7 @@ KNOWN = ", ".join(sorted(REGISTRY))
         (one("rotate", angle="90"), UNFIT, ANGLE, NUMBER, "'90'"),
         (one("rotate", angle=True), UNFIT, ANGLE, NUMBER, "True"),
         (one("rotate", angle=None), UNFIT, ANGLE, NUMBER, "None"),
-        (one("rotate", angle=[1, 2]), UNFIT, ANGLE, NUMBER, "[1, 2]"),
+        (one("rotate", angle=[1, 2, 3]), UNFIT, ANGLE, NUMBER, "[1, 2, 3]"),
         (one("rotate", angle={"min": 1}), UNFIT, ANGLE, None, None),
         (one("rotate", angle={"min": 5, "max": 1}), UNFIT, ANGLE, None, "5 to 1"),
         (one("rotate", angle={"min": 5, "max": 999}), OUT,
@@ -164,6 +164,7 @@ def test_ranges_are_drawn_from_their_whole_width() -> None:
     assert all(-10 <= angle <= 30 for angle in angles)
     assert 8 < sum(angles) / len(angles) < 12
     assert (drawn(one("rotate", angle={"min": 7, "max": 7}), 0) or {})["angle"] == 7.0
+    assert parse(one("rotate", angle=[-10, 30])) == parse(source)
 
 
 def test_choices_are_each_as_likely() -> None:

@@ -6,12 +6,11 @@ import math
 from typing import Any
 
 import cv2
-import numpy as np
 from numpy.typing import NDArray
 
 from augmentation_service.engine import alpha
+from augmentation_service.engine.declarations import PixelOperation
 from augmentation_service.engine.images import Image, with_channels
-from augmentation_service.engine.operations import PixelOperation
 from augmentation_service.engine.parameters import Number
 from augmentation_service.engine.randomness import Stream
 
@@ -38,17 +37,9 @@ def _blurred(image: Image, stream: Stream, *, sigma: float) -> Image:
     del stream
     if not sigma:
         return image
-    channels = image.shape[2]
-    if channels < 4:
-        return with_channels(_filtered(image, sigma), channels)
-    colours = alpha.colours_of(image)
-    if image[..., 3].min() == 255:
-        return alpha.with_colours(image, _filtered(colours, sigma))
-    mixture = _filtered(alpha.weighted(image), sigma)
-    blurred = alpha.colours_of(alpha.divided(mixture))
-    # Where everything within reach is transparent, there is no colour to be found.
-    cv2.copyTo(blurred, (mixture[..., 3] > 0).astype(np.uint8), colours)
-    return alpha.with_colours(image, colours)
+    if image.shape[2] == 4:
+        return alpha.averaged(image, lambda array: _filtered(array, sigma))
+    return with_channels(_filtered(image, sigma), image.shape[2])
 
 
 OPERATIONS = (
@@ -66,6 +57,7 @@ OPERATIONS = (
             ),
         ),
         function=_blurred,
+        sees_opacity=True,
         exact=True,
         neutral={"sigma": 0.0},
     ),

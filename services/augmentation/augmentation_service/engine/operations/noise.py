@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentation_service.engine import alpha
+from augmentation_service.engine.declarations import PixelOperation
 from augmentation_service.engine.images import Image
-from augmentation_service.engine.operations import PixelOperation
 from augmentation_service.engine.parameters import Number, Toggle
 from augmentation_service.engine.randomness import Stream
 
@@ -48,10 +47,6 @@ def _noisy(image: Image, stream: Stream, *, std: float, per_channel: bool) -> Im
     table = _deviates(std)
     if not table.any():
         return image
-    if image.shape[2] == 4:
-        return alpha.with_colours(
-            image, _added(alpha.colours_of(image), table, stream, per_channel)
-        )
     return _added(image, table, stream, per_channel)
 
 
@@ -90,6 +85,7 @@ OPERATIONS = (
         ),
         function=_noisy,
         exact=True,
+        eight_bits=True,
         neutral={"std": 0.0},
     ),
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from augmentation_service.engine.declarations import PixelOperation
 from augmentation_service.engine.images import Image
-from augmentation_service.engine.operations import PixelOperation
 from augmentation_service.engine.parameters import Number
 from augmentation_service.engine.randomness import Stream
 
@@ -20,11 +20,9 @@ def _brightened(image: Image, stream: Stream, *, amount: float) -> Image:
     if not shift:
         return image
     change = cv2.add if amount > 0 else cv2.subtract
-    # One for each channel. With the picture in one row: of 4 x 1 pixels, OpenCV would take them
-    # for one each.
-    shifts = np.array([shift, shift, shift, 0], np.float64)
-    row, result = image.reshape(1, -1, image.shape[2]), np.empty(image.shape, np.uint8)
-    change(row, shifts, result.reshape(row.shape))
+    # With the picture in one row: of 4 x 1 pixels, OpenCV would take the shift for one each.
+    result = np.empty(image.shape, np.uint8)
+    change(image.reshape(1, -1), np.full(4, shift, np.float64), result.reshape(1, -1))
     return result
 
 
@@ -44,6 +42,7 @@ OPERATIONS = (
         ),
         function=_brightened,
         exact=True,
+        eight_bits=True,
         neutral={"amount": 0.0},
     ),
 )

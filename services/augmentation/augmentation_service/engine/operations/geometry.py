@@ -6,9 +6,9 @@ import math
 
 import cv2
 
+from augmentation_service.engine.declarations import GeometricOperation
 from augmentation_service.engine.images import Image, Size, with_channels
 from augmentation_service.engine.moves import Affine, Move
-from augmentation_service.engine.operations import GeometricOperation
 from augmentation_service.engine.parameters import Choice, Number
 from augmentation_service.engine.randomness import Stream
 from augmentation_service.engine.warping import BORDER, FILL, INTERPOLATION, warp_affine

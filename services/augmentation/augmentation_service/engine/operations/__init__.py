@@ -1,0 +1,1 @@
+"""The operations, a module per category; `augmentation_service.engine.registry` joins them."""

@@ -1,0 +1,9 @@
+"""Operations that lose quality as storage and transport do."""
+
+from __future__ import annotations
+
+from augmentation_service.engine.declarations import Operation
+
+__all__ = ["OPERATIONS"]
+
+OPERATIONS: tuple[Operation, ...] = ()

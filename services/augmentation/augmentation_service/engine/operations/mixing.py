@@ -1,0 +1,9 @@
+"""Operations that make one picture of several."""
+
+from __future__ import annotations
+
+from augmentation_service.engine.declarations import Operation
+
+__all__ = ["OPERATIONS"]
+
+OPERATIONS: tuple[Operation, ...] = ()
