@@ -10,7 +10,7 @@ from typing import TypeVar
 import uvicorn
 from litestar import Litestar
 
-from imagesystem import logs
+from imagesystem import logs, otlp
 from imagesystem import settings as settings_module
 from imagesystem.settings import BadSettings, ServiceSettings
 
@@ -30,6 +30,9 @@ def run(service: str, kind: type[S], create_app: Callable[[S], Litestar]) -> Non
         for problem in error.problems:
             print(f"{service}: {problem}", file=sys.stderr)  # noqa: T201  before there are logs
         raise SystemExit(2) from None
+    if (problem := otlp.missing(settings)) is not None:
+        print(f"{service}: {problem}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2)
     logs.configure(service, level=settings.log_level, form=settings.log_format)
     uvicorn.run(
         create_app(settings),

@@ -52,6 +52,22 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     cors_origins: Annotated[
         str, msgspec.Meta(description="origins that browsers may call from, comma-separated")
     ] = ""
+    otlp_endpoint: Annotated[
+        str,
+        msgspec.Meta(
+            pattern="^(https?://.+)?$",
+            description="where spans are sent by OTLP over HTTP, as http://collector:4318; "
+            "empty: nowhere",
+        ),
+    ] = ""
+    trace_ratio: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            le=1,
+            description="the share of requests that are traced; a `traceparent` decides for itself",
+        ),
+    ] = 1.0
     replicas: Annotated[
         Literal[1, 3, 5], msgspec.Meta(description="copies of every stream (3 needs a cluster)")
     ] = 1

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeAlias, cast
 
 import structlog
 from litestar import Litestar, Response, get
@@ -17,18 +16,18 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import ScalarRenderPlugin, SwaggerRenderPlugin
 from litestar.types import ControllerRouterHandler, Message
 
-from imagesystem import ids, logs, metrics, problems, tracing
+from imagesystem import ids, logs, metrics, otlp, problems, tracing
 from imagesystem.health import Health, Report
 from imagesystem.metrics import Metrics
 from imagesystem.requests import JsonRequest
 from imagesystem.settings import ServiceSettings
+from imagesystem.tracing import Recorder
 
 __all__ = ["Lifespan", "create_app"]
 
 Lifespan: TypeAlias = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 log = logs.get(__name__)
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 def create_app(
@@ -50,7 +49,7 @@ def create_app(
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
     app = _ObservedApp(
         route_handlers=[*routes, *_common_routes(service, health, measures)],
-        lifespan=[lifespan],
+        lifespan=[_tracing(settings, health), lifespan],
         dependencies=dict(dependencies or {}),
         exception_handlers=problems.HANDLERS,
         request_class=JsonRequest,
@@ -67,6 +66,18 @@ def create_app(
     )
     app.observe(measures, service)
     return app
+
+
+def _tracing(settings: ServiceSettings, health: Health) -> Lifespan:
+    """Return what records spans, of requests and of all that is started with the app."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with otlp.exporting(health.service, health.version, settings) as recorder:
+            cast("_ObservedApp", app).trace(recorder)
+            yield
+
+    return lifespan
 
 
 def _common_routes(
@@ -102,9 +113,18 @@ class _ObservedApp(Litestar):
     Not a Litestar middleware, because those do not run for paths that no route matches.
     """
 
+    _recorder: Recorder | None = None
+
     def observe(self, measures: Metrics, service: str) -> None:
         """Say where measurements go."""
         self._measures, self._service = measures, service
+
+    def trace(self, recorder: Recorder | None) -> None:
+        """Say where spans go."""
+        self._recorder = recorder
+
+    def _unobserved(self, path: str) -> bool:
+        return path.startswith((f"/{self._service}/health", f"/{self._service}/metrics"))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -112,7 +132,7 @@ class _ObservedApp(Litestar):
             return
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if _REQUEST_ID.fullmatch(given) else ids.new_id()
+        request_id = tracing.request_id(given) or ids.new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         status, started = 0, time.perf_counter()
 
@@ -127,13 +147,42 @@ class _ObservedApp(Litestar):
             await send(message)
 
         structlog.contextvars.clear_contextvars()
-        with tracing.span(headers.get(b"traceparent", b"").decode("latin-1")):
-            structlog.contextvars.bind_contextvars(request_id=request_id)
+        tracing.recording(None if self._unobserved(scope["path"]) else self._recorder)
+        context = {
+            name: headers.get(name.encode(), b"").decode("latin-1")
+            for name in ("traceparent", "tracestate")
+        }
+        with tracing.entering(
+            context | {"x-request-id": request_id}, scope["method"], "server", _asked(scope)
+        ) as span:
             try:
                 await super().__call__(scope, receive, sending)
             finally:
                 seconds = time.perf_counter() - started
+                _answered(span, scope, status)
                 _record(self._measures, self._service, scope, status, seconds)
+
+
+def _asked(scope: Any) -> tracing.Attributes:
+    version = scope.get("http_version", "1.1")
+    return {
+        "http.request.method": scope["method"],
+        "url.path": scope["path"],
+        "url.scheme": scope.get("scheme", "http"),
+        "network.protocol.version": version,
+    }
+
+
+def _answered(span: tracing.Span, scope: Any, status: int) -> None:
+    """Say on the span of a request which route it was and how it was answered."""
+    route = scope.get("path_template")
+    if route:
+        span.named(f"{scope['method']} {route}")
+        span.set({"http.route": route})
+    if status:
+        span.set({"http.response.status_code": status})
+    if status >= 500 or not status:
+        span.failed(str(status or "disconnected"))
 
 
 def _record(measures: Metrics, service: str, scope: Any, status: int, seconds: float) -> None:

@@ -17,6 +17,7 @@ from imagesystem.bus import provisioning
 from imagesystem.bus.messages import Delivery
 from imagesystem.bus.port import GaveUp, Handler
 from imagesystem.bus.pulling import Puller
+from imagesystem.bus.spans import handled, settled
 from imagesystem.bus.verdicts import final, letter_for, retry_delay, verdict_on
 from imagesystem.errors import (
     ImageDeleted,
@@ -147,7 +148,7 @@ class JetStreamConsumption:
         name, image_id = self._consumer.name, image_of(delivery.subject)
         structlog.contextvars.clear_contextvars()
         with (
-            tracing.span(delivery.headers.get("traceparent")),
+            tracing.entering(delivery.headers, *handled(delivery, self._consumer)) as span,
             structlog.contextvars.bound_contextvars(consumer=name, image_id=image_id),
             self._measures.in_flight.labels(name).track_inprogress(),
         ):
@@ -158,6 +159,7 @@ class JetStreamConsumption:
             finally:
                 beat.cancel()
             seconds = time.perf_counter() - started
+            settled(span, outcome)
             self._measures.handled.labels(name, outcome).inc()
             self._measures.handling_seconds.labels(name).observe(seconds)
             log.debug(

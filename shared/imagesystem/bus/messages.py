@@ -18,7 +18,7 @@ E = TypeVar("E", bound=Event)
 
 
 def headers_for(subject: str, event_id: str, source: str) -> dict[str, str]:
-    """Return the headers of an event: CloudEvents attributes, trace, and the deduplication id."""
+    """Return the headers of an event: what CloudEvents asks for, trace, request id, deduplication."""
     return {
         "Nats-Msg-Id": event_id,
         "ce-specversion": "1.0",
@@ -28,7 +28,7 @@ def headers_for(subject: str, event_id: str, source: str) -> dict[str, str]:
         "ce-subject": image_of(subject) or subject,
         "ce-time": ids.now().isoformat().replace("+00:00", "Z"),
         "content-type": "application/json",
-        "traceparent": tracing.current(),
+        **tracing.headers(),
     }
 
 
