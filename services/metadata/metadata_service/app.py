@@ -14,7 +14,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from metadata_service import mongo
+from metadata_service import contract, mongo
 from metadata_service.cursors import Cursors, cursor_key
 from metadata_service.edits import Edits
 from metadata_service.handlers import FACTS, Handlers
@@ -62,7 +62,7 @@ def create_app(
         settings=settings,
         health=health,
         measures=metrics,
-        routes=ROUTES,
+        routes=[*ROUTES, *contract.ROUTES],
         lifespan=lifespan,
         dependencies={
             "library": Provide(_library, sync_to_thread=False),
