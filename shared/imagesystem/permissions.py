@@ -7,7 +7,8 @@ nothing but its own inbox. Streams are created, changed and purged by their owne
 Dead letters are written by the service whose consumer gave up, each on subjects of its own, and
 are read by all. Who may ask for replays may discard letters: metadata, whose HTTP API does both,
 and the operator; one by one, for no more than that is needed. Besides, the operator may see how
-long queues are, delete commands, and pause consumers; it can say nothing else.
+long queues are, delete commands, and pause consumers; it can say nothing else. The
+administrator makes and removes the durables of external subscribers.
 """
 
 from __future__ import annotations
