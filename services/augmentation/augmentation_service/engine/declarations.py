@@ -116,6 +116,7 @@ class _Declared(msgspec.Struct, frozen=True, kw_only=True):
     arithmetic, the same on every machine (for uint8 pictures); otherwise `tolerance` says how far
     machines differ. `neutral`: parameters with which the picture stays as it is, for tests.
     `eight_bits`: defined on 256 levels; float32 pictures are rounded to them and converted back.
+    `example`: parameters that show what it does, for galleries, references and benchmarks.
     """
 
     name: str
@@ -126,6 +127,7 @@ class _Declared(msgspec.Struct, frozen=True, kw_only=True):
     exact: bool
     tolerance: str | None = None
     neutral: dict[str, Value] | None = None
+    example: dict[str, Value] = {}
     cost: Cost = "low"
     eight_bits: bool = False
     #: How many pictures it needs, with the first.

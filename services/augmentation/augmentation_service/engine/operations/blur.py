@@ -60,5 +60,6 @@ OPERATIONS = (
         sees_opacity=True,
         exact=True,
         neutral={"sigma": 0.0},
+        example={"sigma": 3.0},
     ),
 )

@@ -44,5 +44,6 @@ OPERATIONS = (
         exact=True,
         eight_bits=True,
         neutral={"amount": 0.0},
+        example={"amount": 25.0},
     ),
 )

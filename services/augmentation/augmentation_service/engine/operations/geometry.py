@@ -114,6 +114,7 @@ OPERATIONS = (
         tolerance="right angles on a square or an expanded canvas, and 180 degrees, are exact; "
         "otherwise a few of 255 levels at hard edges",
         neutral={"angle": 0.0},
+        example={"angle": 20.0},
     ),
     GeometricOperation(
         name="flip",
@@ -132,5 +133,6 @@ OPERATIONS = (
         move=_reflection,
         warp=_flipped,
         exact=True,
+        example={"axis": "y"},
     ),
 )

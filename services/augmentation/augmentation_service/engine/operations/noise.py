@@ -87,5 +87,6 @@ OPERATIONS = (
         exact=True,
         eight_bits=True,
         neutral={"std": 0.0},
+        example={"std": 25.0},
     ),
 )
