@@ -19,6 +19,7 @@ from imagesystem.keyvalue.jetstream import JetStreamKeyValue
 from imagesystem.metrics import Metrics
 from imagesystem.objects import Bucket, jetstream
 from imagesystem.objects.client import WireClient
+from imagesystem.objects.observed import ObservedBucket
 from imagesystem.permissions import inbox_prefix
 from imagesystem.room import Room, RoomyBucket, RoomyBus
 from imagesystem.settings import ServiceSettings
@@ -39,11 +40,14 @@ class NatsPlatform:
             declared.name: RoomyBucket(client, declared.name, self.room, replicas=replicas)
             for declared in BUCKETS
         }
+        self._observed = {
+            name: ObservedBucket(bucket, measures) for name, bucket in self._buckets.items()
+        }
         self._key_values = {kv.name: JetStreamKeyValue(client, kv.name) for kv in KEY_VALUES}
 
     def bucket(self, name: str) -> Bucket:
         """Return the bucket of that name; all who ask share its bounds on memory."""
-        return self._buckets[name]
+        return self._observed[name]
 
     def key_value(self, name: str) -> KeyValue:
         """Return the key-value bucket of that name."""

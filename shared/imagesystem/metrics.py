@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 __all__ = ["CONTENT_TYPE", "Metrics", "render"]
@@ -31,10 +38,11 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-        # What became of messages: done, retried, dead, gone (tombstone), undecodable.
+        # done; gone: the image is deleted; retried; dead: a dead letter; returned: the service
+        # stopped while a dependency was down.
         self.handled = Counter(
             "events_handled_total",
-            "Messages handled, by consumer and outcome",
+            "Deliveries handled, by consumer and outcome",
             ["consumer", "outcome"],
             registry=self.registry,
         )
@@ -46,6 +54,28 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
+        # First deliveries only: how far behind the consumer is, in time.
+        self.event_age = Histogram(
+            "event_age_seconds",
+            "Seconds from the publish of a message to its delivery",
+            ["consumer"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        # The consumer's lag. Of the durable, so the same in every replica: take the maximum.
+        self.pending = Gauge(
+            "consumer_pending_messages",
+            "Messages of a durable consumer that were not delivered yet",
+            ["consumer"],
+            registry=self.registry,
+        )
+        # In all replicas together.
+        self.unacknowledged = Gauge(
+            "consumer_unacknowledged_messages",
+            "Messages of a durable consumer that were delivered and not acknowledged yet",
+            ["consumer"],
+            registry=self.registry,
+        )
         # Handlers running now.
         self.in_flight = Gauge(
             "events_in_flight",
@@ -53,6 +83,44 @@ class Metrics:
             ["consumer"],
             registry=self.registry,
         )
+        # Too much failed for good: the consumer paused itself for BRAKE_PAUSE_S.
+        self.brakes = Counter(
+            "consumer_brakes_total",
+            "Times that a consumer paused itself",
+            ["consumer"],
+            registry=self.registry,
+        )
+        # Work that was asked for and is done later: tasks of inference again, by task; tasks of
+        # augmentation, by kind.
+        self.tasks_queued = Counter(
+            "tasks_queued_total",
+            "Tasks queued, by what is to be done",
+            ["task"],
+            registry=self.registry,
+        )
+        # Whole objects and ranges, from the store, not to clients.
+        self.objects_read = Counter(
+            "objects_read_bytes_total",
+            "Bytes read from object buckets",
+            ["bucket"],
+            registry=self.registry,
+        )
+        self.objects_written = Counter(
+            "objects_written_bytes_total",
+            "Bytes of objects written to object buckets",
+            ["bucket"],
+            registry=self.registry,
+        )
+        # put, get, info, delete. Of a streamed read, as long as whoever reads took for it.
+        self.object_seconds = Histogram(
+            "object_operation_seconds",
+            "Seconds an object operation took",
+            ["bucket", "operation"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        # Of this process; worker processes are not in it.
+        self.process = ProcessCollector(registry=self.registry)
 
 
 def render(metrics: Metrics) -> bytes:

@@ -30,8 +30,8 @@ def run(service: str, kind: type[S], create_app: Callable[[S], Litestar]) -> Non
         for problem in error.problems:
             print(f"{service}: {problem}", file=sys.stderr)  # noqa: T201  before there are logs
         raise SystemExit(2) from None
-    if (problem := otlp.missing(settings)) is not None:
-        print(f"{service}: {problem}", file=sys.stderr)  # noqa: T201
+    if (missing := otlp.missing(settings)) is not None:
+        print(f"{service}: {missing}", file=sys.stderr)  # noqa: T201
         raise SystemExit(2)
     logs.configure(service, level=settings.log_level, form=settings.log_format)
     uvicorn.run(

@@ -12,7 +12,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from imagesystem import logs, tracing
+from imagesystem import ids, logs, tracing
 from imagesystem.bus import provisioning
 from imagesystem.bus.messages import Delivery
 from imagesystem.bus.port import GaveUp, Handler
@@ -122,7 +122,11 @@ class JetStreamConsumption:
     async def _checkpoint_loop(self) -> None:
         while not await self._wait(self._stopping, CHECKPOINT_EVERY_S):
             with suppress(ImageSystemError, nats.errors.Error):
-                await provisioning.checkpoint(self._client, self._consumer)
+                info = await provisioning.checkpoint(self._client, self._consumer)
+                self._measures.pending.labels(self._consumer.name).set(info["num_pending"])
+                self._measures.unacknowledged.labels(self._consumer.name).set(
+                    info["num_ack_pending"]
+                )
 
     @staticmethod
     async def _wait(event: asyncio.Event, seconds: float) -> bool:
@@ -152,6 +156,10 @@ class JetStreamConsumption:
             structlog.contextvars.bound_contextvars(consumer=name, image_id=image_id),
             self._measures.in_flight.labels(name).track_inprogress(),
         ):
+            self._measures.pending.labels(name).set(message.metadata.num_pending)
+            if delivery.attempts == 1:
+                age = (ids.now() - delivery.published_at).total_seconds()
+                self._measures.event_age.labels(name).observe(max(0.0, age))
             beat = asyncio.create_task(self._heartbeat(message))
             started = time.perf_counter()
             try:

@@ -18,7 +18,7 @@ E = TypeVar("E", bound=Event)
 
 
 def headers_for(subject: str, event_id: str, source: str) -> dict[str, str]:
-    """Return the headers of an event: what CloudEvents asks for, trace, request id, deduplication."""
+    """Return the headers of an event: CloudEvents attributes, deduplication id, trace."""
     return {
         "Nats-Msg-Id": event_id,
         "ce-specversion": "1.0",

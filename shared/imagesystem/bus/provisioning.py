@@ -193,18 +193,19 @@ def _checkpoint_subject(consumer: Consumer) -> str:
     return f"$KV.checkpoints.{consumer.service}.{consumer.name}"
 
 
-async def checkpoint(client: Client, consumer: Consumer) -> None:
-    """Write down how far the durable has come, in case it vanishes.
+async def checkpoint(client: Client, consumer: Consumer) -> dict[str, Any]:
+    """Write down how far the durable has come, in case it vanishes; return what NATS says of it.
 
     Work queues need none: what is left in the stream is what is left to do.
     """
-    if consumer.stream == "COMMANDS":
-        return
     info = await api.api_call(client, f"CONSUMER.INFO.{consumer.stream}.{consumer.name}")
+    if consumer.stream == "COMMANDS":
+        return info
     floor = int(info["ack_floor"]["stream_seq"])
     if floor > await _checkpointed(client, consumer) - 1:
         subject = _checkpoint_subject(consumer)
         await api.request(client, subject, msgspec.json.encode({"sequence": floor}))
+    return info
 
 
 async def _checkpointed(client: Client, consumer: Consumer) -> int:
