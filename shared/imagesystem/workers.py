@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from imagesystem import logs
+from imagesystem import logs, tracing
 from imagesystem.errors import Transient
 
 __all__ = ["WorkerDied", "WorkerPool", "usable_cores"]
@@ -128,18 +128,32 @@ class WorkerPool:
         function: Callable[..., R],
         *args: object,
         deadline_s: float = 60.0,
+        called: str = "",
     ) -> R:
         """Call `function(*args)` in a free worker and return what it returns or raises.
+
+        Traces have it as `called`, else by the function's name, the wait for a worker included.
 
         Function, arguments and result travel by pickle. Raises `WorkerDied` when the process
         dies, `Transient` (`deadline_exceeded`) after `deadline_s` seconds of work; in both
         cases the process is replaced. The time waited for a free worker does not count.
         """
-        self.waiting += 1
-        try:
-            lane = await self._free.get()
-        finally:
-            self.waiting -= 1
+        with tracing.span(called or function.__name__) as span:
+            self.waiting += 1
+            try:
+                lane = await self._free.get()
+            finally:
+                self.waiting -= 1
+            span.event("worker_free")
+            return await self._in_lane(lane, function, args, deadline_s)
+
+    async def _in_lane(
+        self,
+        lane: _Lane,
+        function: Callable[..., R],
+        args: tuple[object, ...],
+        deadline_s: float,
+    ) -> R:
         try:
             executor = await lane.start()
             future = executor.submit(function, *args)

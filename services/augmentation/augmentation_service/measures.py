@@ -12,6 +12,7 @@ class Measures:
     """The augmentation metrics, in the registry of the process."""
 
     def __init__(self, metrics: Metrics) -> None:
+        self.shared = metrics
         # made; refused: the picture or the recipe; busy: too many wait; failed: anything else.
         self.previews = Counter(
             "augmentation_previews_total",
@@ -32,12 +33,6 @@ class Measures:
             "augmentation_units_total",
             "Units of tasks that came to an end, by how",
             ["outcome"],
-            registry=metrics.registry,
-        )
-        self.tasks = Counter(
-            "augmentation_tasks_total",
-            "Tasks accepted, by kind",
-            ["kind"],
             registry=metrics.registry,
         )
         self.variants_dropped = Counter(

@@ -117,7 +117,9 @@ class Previews:
             return await self._once(data, job)
 
     async def _once(self, data: bytes, job: Job) -> Rendered:
-        return await self._pool.run(render, data, job, deadline_s=self._deadline_s)
+        return await self._pool.run(
+            render, data, job, deadline_s=self._deadline_s, called="augment"
+        )
 
 
 def _unprocessable() -> Rejected:

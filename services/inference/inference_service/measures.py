@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from imagesystem import tracing
+from imagesystem.events import Objects, Text
 from imagesystem.metrics import SECONDS, Metrics
 from prometheus_client import Counter, Gauge, Histogram
 
+from inference_service.tasks import Outcome
+
 __all__ = ["Measures"]
+
+TENTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 class Measures:
     """The inference metrics, in the registry of the process."""
 
     def __init__(self, metrics: Metrics) -> None:
+        self.shared = metrics
         # done; else the code of the failure. A retry counts again.
         self.tasks = Counter(
             "inference_tasks_total",
@@ -20,8 +30,8 @@ class Measures:
             registry=metrics.registry,
         )
         # Inside the worker, on the decoded picture.
-        self.task_seconds = Histogram(
-            "inference_task_seconds",
+        self.processing_seconds = Histogram(
+            "image_processing_duration_seconds",
             "Seconds a task took for one picture",
             ["task"],
             buckets=SECONDS,
@@ -40,3 +50,54 @@ class Measures:
             "Pictures that wait for a worker process",
             registry=metrics.registry,
         )
+        # Of every line that was read: how sure the model is, 0 to 1.
+        self.ocr_confidence = Histogram(
+            "ocr_confidence_score",
+            "Confidence of the lines of text that were read",
+            buckets=TENTHS,
+            registry=metrics.registry,
+        )
+        # Of all detectors, by what was found.
+        self.objects_detected = Counter(
+            "objects_detected_total",
+            "Objects found in pictures",
+            ["label"],
+            registry=metrics.registry,
+        )
+
+    def looked(self, outcome: Outcome) -> None:
+        """Take in what a worker just did with one picture: the decode, then task after task."""
+        left = [outcome.decode_ms, *(verdict.duration_ms for verdict in outcome.verdicts)]
+        self.decode_seconds.observe(outcome.decode_ms / 1000)
+        self._record("decode", left)
+        for verdict in outcome.verdicts:
+            self.tasks.labels(verdict.task, verdict.code or "done").inc()
+            self.processing_seconds.labels(verdict.task).observe(verdict.duration_ms / 1000)
+            self._record(f"infer {verdict.task}", left)
+            self.found(verdict.result)
+
+    def found(self, result: object) -> None:
+        """Count what a result says was found."""
+        count = FOUND.get(type(result))
+        if count is not None:
+            count(self, result)
+
+    @staticmethod
+    def _record(name: str, left: list[float]) -> None:
+        """Record what took the first of `left` (milliseconds), with the rest of them after it."""
+        took = left.pop(0)
+        tracing.record(name, took / 1000, ago_s=sum(left) / 1000)
+
+
+def _text(measures: Measures, text: Text) -> None:
+    for line in text.lines:
+        measures.ocr_confidence.observe(line.confidence)
+
+
+def _objects(measures: Measures, objects: Objects) -> None:
+    for found in objects.objects:
+        measures.objects_detected.labels(found.label).inc()
+
+
+#: What is counted in a result, by its type.
+FOUND: dict[type, Callable[[Measures, Any], None]] = {Text: _text, Objects: _objects}

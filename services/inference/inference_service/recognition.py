@@ -119,10 +119,7 @@ class Recognition:
         outcome = await self._pool.run(
             analyse, data, tuple(tasks), self._limits, deadline_s=self._deadline_s
         )
-        self._measures.decode_seconds.observe(outcome.decode_ms / 1000)
-        for verdict in outcome.verdicts:
-            self._measures.tasks.labels(verdict.task, verdict.code or "done").inc()
-            self._measures.task_seconds.labels(verdict.task).observe(verdict.duration_ms / 1000)
+        self._measures.looked(outcome)
         return outcome
 
     async def original(self, image_id: str) -> bytes:
@@ -154,6 +151,7 @@ class Recognition:
         if not (await self.known(command.image_id)).sequence(Uploaded):
             raise Rejected(404, "unknown_image", f"there is no image {command.image_id}")
         await self._bus.publish(command)
+        self._measures.shared.tasks_queued.labels(command.task).inc()
 
     async def answer(self, data: bytes, task: str) -> tuple[Result, float]:
         """Return one task's result, for somebody who waits, and the milliseconds it took.

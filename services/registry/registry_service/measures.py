@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from imagesystem import tracing
 from imagesystem.metrics import SECONDS, Metrics
 from prometheus_client import Counter, Histogram
 
@@ -32,3 +36,9 @@ class Measures:
             "Bytes of the pictures that were stored and announced",
             registry=metrics.registry,
         )
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure a stage of an upload, as a span too."""
+        with tracing.span(name), self.stage_seconds.labels(name).time():
+            yield

@@ -74,7 +74,7 @@ class Reception:
         limit = BodyLimit(name="MAX_UPLOAD_BYTES", allowed=size, overhead=FORM_OVERHEAD)
         body = Body(receive, headers, limit, self._settings.idle_timeout_s)
         async with self._receiving(body, self._turns) as delivery:
-            with self._measures.stage_seconds.labels("receive").time():
+            with self._measures.stage("receive"):
                 await self._read_form(delivery, body.read(), headers, one=True)
             yield delivery
 
@@ -103,7 +103,7 @@ class Reception:
         async with self._receiving(body, self._turns) as delivery:
             delivery.tags = wanted
             spool = self._open(delivery, filename).spool
-            with self._measures.stage_seconds.labels("receive").time():
+            with self._measures.stage("receive"):
                 async for data in body.read():
                     await spool.write(data)
                 await spool.finish()

@@ -82,7 +82,7 @@ class Uploads:
         return accepted
 
     async def _accept(self, spool: Spool, filename: str, tags: list[str]) -> Accepted:
-        with self._measures.stage_seconds.labels("validate").time():
+        with self._measures.stage("validate"):
             async with self._validating:
                 picture = await asyncio.to_thread(inspect, spool.file, self._limits)
         fact = _uploaded(spool, picture, filename, tags)
@@ -93,7 +93,7 @@ class Uploads:
         subject = f"images.v1.{fact.image_id}"
         announced = False
         for _ in range(ATTEMPTS):
-            with self._measures.stage_seconds.labels("lookup").time():
+            with self._measures.stage("lookup"):
                 known, tombstone, there = await asyncio.gather(
                     self._bus.latest(f"{subject}.uploaded"),
                     self._bus.latest(f"{subject}.deleted"),
@@ -106,9 +106,9 @@ class Uploads:
                 there = await self._originals.info(fact.image_id)
             elif known is not None and isinstance(known.event, Uploaded):
                 return Accepted(known.event, duplicate=not announced)
-            with self._measures.stage_seconds.labels("store").time():
+            with self._measures.stage("store"):
                 put = await self._store(spool, fact, there)
-            with self._measures.stage_seconds.labels("announce").time():
+            with self._measures.stage("announce"):
                 announced = await self._say(fact, put) or announced
                 if put is None and await self._originals.info(fact.image_id) is None:
                     # whoever had put it had no room for the fact, and took it back

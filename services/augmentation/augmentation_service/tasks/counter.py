@@ -160,7 +160,7 @@ class Counter:
                 if source is not None:
                     await self._variants.delete(source)
             raise
-        self._measures.tasks.labels(task.kind).inc()
+        self._measures.shared.tasks_queued.labels(task.kind).inc()
         log.info("task_accepted", task_id=task.task_id, kind=task.kind, total=task.total)
         return task
 

@@ -150,7 +150,7 @@ class Units:
                 quality=task.quality,
                 max_pixels=max_pixels,
             )
-            return await self._pool.run(edit, data, edits, deadline_s=deadline_s)
+            return await self._pool.run(edit, data, edits, deadline_s=deadline_s, called="augment")
         job = Job(
             recipe=requests.recipe_of(task.recipe, self._settings.max_steps),
             seed=task.seed,
@@ -160,7 +160,7 @@ class Units:
             quality=task.quality,
             max_pixels=max_pixels,
         )
-        made = await self._pool.run(render, data, job, deadline_s=deadline_s)
+        made = await self._pool.run(render, data, job, deadline_s=deadline_s, called="augment")
         receipt: dict[str, Any] = msgspec.to_builtins(made.receipt)
         return Edited(
             data=made.data,
