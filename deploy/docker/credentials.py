@@ -2,6 +2,10 @@
 
 What `.env` sets is taken; the rest is made up at the first start and kept in the volume. Each
 service can read its own credentials only. Needs nothing but Python.
+
+`image-system subscriber --compose` keeps external subscribers here too, by
+    credentials.py show FILE          print a file; nothing if there is none
+    credentials.py keep FILE          replace it by standard input
 """
 
 from __future__ import annotations
@@ -17,6 +21,10 @@ FOLDER = Path("/credentials")
 SERVICES = ("registry", "image", "inference", "metadata", "augmentation")
 FIRST_UID = 10001
 MONGO_UID = 999
+# Who subscribes from outside, and what NATS is to know of it.
+SUBSCRIBERS, ACCOUNTS = "subscribers.json", "accounts.conf"
+SHOWN = (SUBSCRIBERS, ACCOUNTS, ".nats-administrator")
+KEPT = (SUBSCRIBERS, ACCOUNTS)
 # NATS reads passwords from its environment as words of its configuration.
 PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9]{7,}")
 
@@ -46,10 +54,23 @@ def write(name: str, text: str, uid: int) -> None:
     draft.replace(FOLDER / name)
 
 
-def main() -> None:
-    """Write every file of the volume."""
+def show(name: str) -> None:
+    """Print a file of the volume."""
+    file = FOLDER / name
+    sys.stdout.write(file.read_text() if file.exists() else "")
+
+
+def keep(name: str) -> None:
+    """Write a file of the volume."""
+    write(name, sys.stdin.read(), 0)
+
+
+def prepare() -> None:
+    """Write every file of the volume that is not there or that `.env` changes."""
     FOLDER.chmod(0o711)
-    users = (*SERVICES, "operator", "subscriber")
+    if not (FOLDER / ACCOUNTS).exists():
+        write(ACCOUNTS, "", 0)
+    users = (*SERVICES, "administrator", "operator", "subscriber")
     nats = {user: password(f"nats-{user}") for user in users}
     lines = [f"export NATS_{user.upper()}_PASSWORD={word}\n" for user, word in nats.items()]
     write("nats.env", "".join(lines), 0)
@@ -65,6 +86,19 @@ def main() -> None:
         f"mongodb://metadata:{metadata}@mongodb:27017/?authSource=admin",
         FIRST_UID + SERVICES.index("metadata"),
     )
+
+
+def main() -> None:
+    """Do what the arguments say."""
+    match sys.argv[1:]:
+        case []:
+            prepare()
+        case ["show", name] if name in SHOWN:
+            show(name)
+        case ["keep", name] if name in KEPT:
+            keep(name)
+        case _:
+            sys.exit(f"show {'|'.join(SHOWN)}, keep {'|'.join(KEPT)}, or nothing")
 
 
 main()

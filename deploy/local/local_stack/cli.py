@@ -15,7 +15,16 @@ from imagesystem.permissions import USERS
 from imagesystem.topology import SERVICES
 from rich.live import Live
 
-from local_stack import background, binaries, demo, foreground, nats_config, queues, reports
+from local_stack import (
+    background,
+    binaries,
+    demo,
+    foreground,
+    nats_config,
+    queues,
+    reports,
+    subscriber_commands,
+)
 from local_stack.errors import StackError
 from local_stack.foreground import LogFormat, Options
 
@@ -142,6 +151,8 @@ def show_nats_config() -> None:
     """Print the nats-server configuration that follows from the permissions table."""
     typer.echo(nats_config.render(USERS), nl=False)
 
+
+app.add_typer(subscriber_commands.app, name="subscriber")
 
 queues_app = typer.Typer(help="See how long the queues are, and clear them.")
 app.add_typer(queues_app, name="queues")

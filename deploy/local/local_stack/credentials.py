@@ -13,7 +13,7 @@ from imagesystem.permissions import USERS
 from local_stack.errors import StackError
 from local_stack.nats_config import SUBSCRIBER
 
-__all__ = ["MONGODB_USERS", "Credentials", "load_or_create"]
+__all__ = ["MONGODB_USERS", "Credentials", "load_or_create", "new_password"]
 
 #: `admin` makes users; `metadata` reads and writes the one database.
 MONGODB_USERS = ("admin", "metadata")
@@ -28,7 +28,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     mongodb: dict[str, str]
 
 
-def _password() -> str:
+def new_password() -> str:
     """Return 190 random bits that NATS reads as a word.
 
     The configuration takes them from the environment, where it would read `1e9…` as a number:
@@ -52,8 +52,8 @@ def load_or_create(path: Path) -> Credentials:
             f"{path} is damaged ({error}): restore it, or start over with another --data-dir"
         ) from error
     complete = Credentials(
-        nats={user: known.nats.get(user) or _password() for user in (*USERS, SUBSCRIBER)},
-        mongodb={user: known.mongodb.get(user) or _password() for user in MONGODB_USERS},
+        nats={user: known.nats.get(user) or new_password() for user in (*USERS, SUBSCRIBER)},
+        mongodb={user: known.mongodb.get(user) or new_password() for user in MONGODB_USERS},
     )
     if complete != known:
         draft = path.with_suffix(".new")

@@ -107,7 +107,8 @@ def table(plan: Plan) -> tuple[Part, ...]:
 
 def _nats(plan: Plan) -> Part:
     port, monitor = plan.ports["nats"], plan.ports["nats-monitor"]
-    command = [str(plan.programs["nats-server"]), "--config", str(NATS_CONFIG)]
+    command = [str(plan.programs["nats-server"]), "--config"]
+    command += [str(plan.data_dir / NATS_CONFIG.name)]
     command += ["-a", LOOPBACK, "-p", str(port), "-m", str(monitor)]
     command += ["-sd", str(plan.data_dir / "nats")]
     passwords = {

@@ -11,11 +11,11 @@ from types import TracebackType
 
 from imagesystem.topology import SERVICES
 
-from local_stack import ports, processes, state
+from local_stack import homes, ports, processes, state
 from local_stack.errors import StackError
 from local_stack.logstream import LogStream, Printer
 from local_stack.nats_config import SUBSCRIBER
-from local_stack.parts import CommandOf, Plan, nats_url, service_command, table
+from local_stack.parts import NATS_CONFIG, CommandOf, Plan, nats_url, service_command, table
 from local_stack.planning import make_plan, prepare_folder
 from local_stack.ports import LOOPBACK
 from local_stack.readiness import wait_ready
@@ -187,6 +187,7 @@ class Stack:
         self._supervisor = Supervisor(
             table(self._plan), stream, self._report, socket=listener.fileno()
         )
+        homes.place(self.data_dir, NATS_CONFIG)
         self._exits.callback(self._set_phase, "stopped")
         self._exits.push_async_callback(self._supervisor.stop)
         # closed before Traefik stops: nobody may queue at a port that no one serves
