@@ -9,7 +9,7 @@ the one before is being used.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 import msgspec
@@ -116,7 +116,7 @@ class _Reader:
 
 async def history(
     client: Client, stream: str, pattern: str, *, after: int, batch: int = BATCH
-) -> AsyncIterator[Stretch]:
+) -> AsyncGenerator[Stretch, None]:
     """Yield what the stream holds on `pattern`; see `Bus.history`."""
     reader = _Reader(client, stream, pattern)
     try:
