@@ -40,14 +40,12 @@ class NatsPlatform:
             declared.name: RoomyBucket(client, declared.name, self.room, replicas=replicas)
             for declared in BUCKETS
         }
-        self._observed = {
-            name: ObservedBucket(bucket, measures) for name, bucket in self._buckets.items()
-        }
+        self._measures = measures
         self._key_values = {kv.name: JetStreamKeyValue(client, kv.name) for kv in KEY_VALUES}
 
     def bucket(self, name: str) -> Bucket:
         """Return the bucket of that name; all who ask share its bounds on memory."""
-        return self._observed[name]
+        return ObservedBucket(self._buckets[name], self._measures)
 
     def key_value(self, name: str) -> KeyValue:
         """Return the key-value bucket of that name."""

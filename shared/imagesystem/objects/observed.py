@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 
 from imagesystem import tracing
+from imagesystem.errors import ObjectMissing
 from imagesystem.metrics import Metrics
 from imagesystem.objects.port import Bucket, ObjectInfo
 from imagesystem.tracing import Attributes, Span
@@ -88,12 +89,18 @@ class ObservedBucket:
 
     @contextmanager
     def _observed(self, operation: str, name: str) -> Iterator[Span]:
-        what = self._what(operation, name)
+        what, missing = self._what(operation, name), None
         with (
             self._seconds[operation].time(),
             tracing.span(f"{operation} {self.name}", "client", what) as span,
         ):
-            yield span
+            try:
+                yield span
+            except ObjectMissing as error:  # an answer, not a failure
+                span.set({"imagesystem.object.missing": True})
+                missing = error
+        if missing is not None:
+            raise missing
 
     def _what(self, operation: str, name: str) -> Attributes:
         return {
