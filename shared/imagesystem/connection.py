@@ -12,6 +12,7 @@ from nats.aio.client import Client
 
 from imagesystem import logs, retention
 from imagesystem.bus import provisioning
+from imagesystem.bus.tailing import JetStreamDoorbell
 from imagesystem.errors import Unavailable
 from imagesystem.health import Health
 from imagesystem.keyvalue import KeyValue
@@ -36,6 +37,7 @@ class NatsPlatform:
     def __init__(self, client: Client, service: str, measures: Metrics, replicas: int = 1) -> None:
         self.room = Room(client)
         self.bus = RoomyBus(client, service, measures, self.room)
+        self.doorbell = JetStreamDoorbell(client)
         self._buckets = {
             declared.name: RoomyBucket(client, declared.name, self.room, replicas=replicas)
             for declared in BUCKETS

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from imagesystem.bus.memory import MemoryBus
+from imagesystem.bus.tailing import MemoryDoorbell
 from imagesystem.health import Health
 from imagesystem.keyvalue.memory import MemoryKeyValue
 from imagesystem.metrics import Metrics
@@ -20,6 +21,7 @@ class MemoryPlatform:
 
     def __init__(self) -> None:
         self.bus = MemoryBus()
+        self.doorbell = MemoryDoorbell(self.bus)
         self._buckets: dict[str, MemoryBucket] = {}
         self._key_values: dict[str, MemoryKeyValue] = {}
 

@@ -63,6 +63,9 @@ SAYS: dict[Service, tuple[str, ...]] = {
     ),
 }
 
+#: Facts heard as they are said, besides what durable consumers bring: by their own inbox alone.
+HEARS: dict[Service, tuple[str, ...]] = {"metadata": ("images.v1.>",)}
+
 
 class Permissions(msgspec.Struct, frozen=True, kw_only=True):
     """Subjects (with wildcards) that a user may publish and subscribe to."""
@@ -149,7 +152,8 @@ PEOPLE = {OPERATOR: _operate, ADMINISTRATOR: _administer}
 #: The permissions of every NATS user in the services' account.
 USERS: dict[str, Permissions] = {
     service: Permissions(
-        publish=tuple(_publish(service)), subscribe=(f"{inbox_prefix(service)}.>",)
+        publish=tuple(_publish(service)),
+        subscribe=(f"{inbox_prefix(service)}.>", *HEARS.get(service, ())),
     )
     for service in SERVICES
 } | {

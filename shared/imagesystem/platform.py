@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol, TypeAlias
 
 from imagesystem.bus import Bus
+from imagesystem.bus.tailing import Doorbell
 from imagesystem.health import Health
 from imagesystem.keyvalue import KeyValue
 from imagesystem.metrics import Metrics
@@ -22,6 +23,10 @@ class Platform(Protocol):
     @property
     def bus(self) -> Bus:
         """Events in and out."""
+
+    @property
+    def doorbell(self) -> Doorbell:
+        """Rings when a fact is said; only metadata may hear it."""
 
     def bucket(self, name: str) -> Bucket:
         """Return the bucket of that name (declared in `imagesystem.topology`)."""

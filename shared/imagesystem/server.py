@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import uvicorn
@@ -14,9 +16,11 @@ from imagesystem import logs, otlp
 from imagesystem import settings as settings_module
 from imagesystem.settings import BadSettings, ServiceSettings
 
-__all__ = ["run"]
+__all__ = ["before_stopping", "run"]
 
 S = TypeVar("S", bound=ServiceSettings)
+#: The exit status when the app could not start, as of uvicorn itself.
+STARTUP_FAILED = 3
 
 
 def run(service: str, kind: type[S], create_app: Callable[[S], Litestar]) -> None:
@@ -34,8 +38,9 @@ def run(service: str, kind: type[S], create_app: Callable[[S], Litestar]) -> Non
         print(f"{service}: {missing}", file=sys.stderr)  # noqa: T201
         raise SystemExit(2)
     logs.configure(service, level=settings.log_level, form=settings.log_format)
-    uvicorn.run(
-        create_app(settings),
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
         host=settings.http_host,
         port=settings.http_port,
         log_config=None,
@@ -45,3 +50,29 @@ def run(service: str, kind: type[S], create_app: Callable[[S], Litestar]) -> Non
         timeout_keep_alive=75,
         h11_max_incomplete_event_size=64 * 1024,
     )
+    server = _Server(config, app)
+    with suppress(KeyboardInterrupt):  # raised again by uvicorn once it has stopped
+        server.run()
+    if not server.started:
+        raise SystemExit(STARTUP_FAILED)
+
+
+def before_stopping(app: Litestar, call: Callable[[], None]) -> None:
+    """Call `call` when the process is told to stop, before open requests are waited for.
+
+    For requests that do not end by themselves, as live feeds.
+    """
+    app.state.setdefault("before_stopping", []).append(call)
+
+
+class _Server(uvicorn.Server):
+    """Tells the app that it is about to stop (uvicorn does so when all requests have ended)."""
+
+    def __init__(self, config: uvicorn.Config, app: Litestar) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for call in self._app.state.get("before_stopping", []):
+            call()
+        await super().shutdown(sockets)
