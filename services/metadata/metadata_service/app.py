@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from imagesystem import platform, web
+from imagesystem import platform, server, web
 from imagesystem.health import Health
 from imagesystem.metrics import Metrics
 from imagesystem.platform import Connect
@@ -17,8 +17,12 @@ from litestar.di import Provide
 from metadata_service import contract, mongo
 from metadata_service.cursors import Cursors, cursor_key
 from metadata_service.edits import Edits
+from metadata_service.feeds import Hub
+from metadata_service.feeds import routes as feed_routes
+from metadata_service.feeds.tail import Tail
 from metadata_service.handlers import FACTS, Handlers
 from metadata_service.library import Library
+from metadata_service.measures import Measures
 from metadata_service.preparation import Preparation
 from metadata_service.read_model import ReadModel
 from metadata_service.routes import ROUTES
@@ -36,6 +40,7 @@ def create_app(
 ) -> Litestar:
     """Return the metadata service's app."""
     health, metrics = Health("metadata"), Metrics()
+    measures = Measures(metrics)
     cursors = Cursors(cursor_key(settings))
 
     @asynccontextmanager
@@ -45,27 +50,38 @@ def create_app(
             edits = Edits(connected.bus, settings)
             app.state.library = Library(store, waiters, edits, apply_wait_s=settings.apply_wait_s)
             async with (
+                Tail(connected.bus, connected.doorbell).running() as tail,
                 Preparation(store).running() as preparation,
                 ReadModel(store, waiters.notify).running() as read_model,
             ):
                 handlers = Handlers(read_model)
                 facts = await connected.bus.consume(CONSUMERS[FACTS], handlers.fact)
+                hub = app.state.hub = Hub(
+                    connected.bus,
+                    tail,
+                    most=settings.feeds_max,
+                    keep_alive_s=settings.feed_keep_alive_s,
+                    open_feeds=measures.open_feeds,
+                )
+                server.before_stopping(app, hub.close)
                 health.watch("mongodb", preparation.check)
                 health.watch(FACTS, lambda: facts.healthy)
                 try:
                     yield
                 finally:
                     health.stopping = True
+                    hub.close()
                     await facts.stop()
 
     return web.create_app(
         settings=settings,
         health=health,
         measures=metrics,
-        routes=[*ROUTES, *contract.ROUTES],
+        routes=[*ROUTES, *contract.ROUTES, *feed_routes.ROUTES],
         lifespan=lifespan,
         dependencies={
             "library": Provide(_library, sync_to_thread=False),
+            "hub": Provide(feed_routes.provide_hub, sync_to_thread=False),
             "cursors": Provide(lambda: cursors, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
         },

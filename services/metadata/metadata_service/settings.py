@@ -61,6 +61,12 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     max_caption_characters: Annotated[
         int, Meta(ge=1, le=20_000, description="characters of a caption")
     ] = 10_000
+    feeds_max: Annotated[
+        int, Meta(ge=0, description="live feeds that one process keeps open at most")
+    ] = 1000
+    feed_keep_alive_s: Annotated[
+        float, Meta(gt=0, description="seconds without an event after which a feed shows it lives")
+    ] = 15.0
     manifests_bytes: Annotated[
         int, Meta(ge=0, description="bytes of lists of ids; 0: as much as NATS may keep")
     ] = 0
