@@ -12,6 +12,8 @@ from nats.aio.client import Client
 
 from imagesystem import logs, retention
 from imagesystem.bus import provisioning
+from imagesystem.bus.brake import limits_of
+from imagesystem.dead_letters.jetstream import JetStreamLetters
 from imagesystem.bus.tailing import JetStreamDoorbell
 from imagesystem.errors import Unavailable
 from imagesystem.health import Health
@@ -34,9 +36,13 @@ log = logs.get(__name__)
 class NatsPlatform:
     """The bus and the buckets of one connection; see `imagesystem.platform.Platform`."""
 
-    def __init__(self, client: Client, service: str, measures: Metrics, replicas: int = 1) -> None:
+    def __init__(
+        self, client: Client, service: str, measures: Metrics, settings: ServiceSettings
+    ) -> None:
+        replicas = settings.replicas
         self.room = Room(client)
-        self.bus = RoomyBus(client, service, measures, self.room)
+        self.bus = RoomyBus(client, service, measures, self.room, limits_of(settings))
+        self.letters = JetStreamLetters(client)
         self.doorbell = JetStreamDoorbell(client)
         self._buckets = {
             declared.name: RoomyBucket(client, declared.name, self.room, replicas=replicas)
@@ -154,8 +160,9 @@ async def open_platform(
         lambda: "the connection to NATS is closed for good" if client.is_closed else None,
         fatal=True,
     )
-    platform = NatsPlatform(client, service, measures, settings.replicas)
+    platform = NatsPlatform(client, service, measures, settings)
     health.watch("room", platform.room.check)
+    health.mention(platform.bus.paused)
     try:
         yield platform
     finally:

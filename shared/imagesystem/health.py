@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
 from importlib.metadata import version
 from typing import TypeAlias
 
 import msgspec
 
-__all__ = ["Check", "Health", "Report"]
+from imagesystem.errors import ImageSystemError
+
+__all__ = ["Check", "Health", "Pauses", "Report"]
 
 #: Returns None when all is well, else one line that says what is missing.
 Check: TypeAlias = Callable[[], str | Awaitable[str | None] | None]
+#: Returns until when consumers are paused, by name.
+Pauses: TypeAlias = Callable[[], Awaitable[dict[str, datetime]]]
+#: Seconds to ask for pauses: without NATS there is no answer, and readiness says why elsewhere.
+PAUSES_S = 1.0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of one service; `checks` has a line for each thing that is missing, or null."""
+    """The state of one service; `checks` has a line for each thing that is missing, or null.
+
+    `paused`: until when the work of a consumer is held back, because somebody wants that; it is
+    no fault, and has no say in `status`.
+    """
 
     service: str
     version: str
     status: str
     uptime_s: float
     checks: dict[str, str | None]
+    paused: dict[str, datetime] = {}
 
 
 class Health:
@@ -34,6 +48,7 @@ class Health:
         self.version = version(f"{service}-service")
         self._checks: dict[str, Check] = {}
         self._fatal: dict[str, Check] = {}
+        self._pauses: Pauses | None = None
         self._started = time.monotonic()
         self.stopping = False
 
@@ -41,13 +56,24 @@ class Health:
         """Ask `check` for readiness; with `fatal`, its failure means "restart me"."""
         (self._fatal if fatal else self._checks)[name] = check
 
+    def mention(self, pauses: Pauses) -> None:
+        """Name in readiness what `pauses` says is paused."""
+        self._pauses = pauses
+
     async def live(self) -> Report:
         """Report only what a restart would mend."""
         return await self._report(self._fatal, "live", "dead")
 
     async def ready(self) -> Report:
         """Report everything the service needs to do its work."""
-        return await self._report(self._fatal | self._checks, "ready", "not ready")
+        report = await self._report(self._fatal | self._checks, "ready", "not ready")
+        if self._pauses is None:
+            return report
+        paused: dict[str, datetime] = {}
+        with suppress(ImageSystemError, TimeoutError):
+            async with asyncio.timeout(PAUSES_S):
+                paused = await self._pauses()
+        return msgspec.structs.replace(report, paused=paused)
 
     async def _report(self, checks: dict[str, Check], good: str, bad: str) -> Report:
         results: dict[str, str | None] = {"stopping": "shutting down"} if self.stopping else {}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from imagesystem.bus.brake import limits_of
 from imagesystem.bus.memory import MemoryBus
+from imagesystem.dead_letters.memory import MemoryLetters
 from imagesystem.bus.tailing import MemoryDoorbell
 from imagesystem.health import Health
 from imagesystem.keyvalue.memory import MemoryKeyValue
@@ -21,6 +23,7 @@ class MemoryPlatform:
 
     def __init__(self) -> None:
         self.bus = MemoryBus()
+        self.letters = MemoryLetters(self.bus)
         self.doorbell = MemoryDoorbell(self.bus)
         self._buckets: dict[str, MemoryBucket] = {}
         self._key_values: dict[str, MemoryKeyValue] = {}
@@ -38,6 +41,8 @@ class MemoryPlatform:
         self, settings: ServiceSettings, health: Health, measures: Metrics
     ) -> AsyncIterator[MemoryPlatform]:
         """Stand in for `imagesystem.platform.connect`."""
-        del settings, measures
+        del measures
+        self.bus.brake = limits_of(settings)
         health.watch("nats", lambda: self.bus.unhealthy)
+        health.mention(self.bus.paused)
         yield self

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol, TypeAlias
 
 from imagesystem.bus import Bus
+from imagesystem.dead_letters import Letters
 from imagesystem.bus.tailing import Doorbell
 from imagesystem.health import Health
 from imagesystem.keyvalue import KeyValue
@@ -27,6 +28,10 @@ class Platform(Protocol):
     @property
     def doorbell(self) -> Doorbell:
         """Rings when a fact is said; only metadata may hear it."""
+
+    @property
+    def letters(self) -> Letters:
+        """Dead letters, of all services."""
 
     def bucket(self, name: str) -> Bucket:
         """Return the bucket of that name (declared in `imagesystem.topology`)."""

@@ -16,6 +16,7 @@ from nats.aio.client import Client
 
 from imagesystem import logs, retention
 from imagesystem.bus import api
+from imagesystem.bus.brake import BrakeLimits
 from imagesystem.bus.jetstream import JetStreamBus, stream_of
 from imagesystem.bus.port import Said
 from imagesystem.errors import ImageSystemError, StoreFull
@@ -144,8 +145,15 @@ def _name(stream: str) -> str:
 class RoomyBus(JetStreamBus):
     """The bus, telling `room` what became of each publish."""
 
-    def __init__(self, client: Client, source: str, measures: Metrics, room: Room) -> None:
-        super().__init__(client, source, measures)
+    def __init__(
+        self,
+        client: Client,
+        source: str,
+        measures: Metrics,
+        room: Room,
+        brake: BrakeLimits | None = None,
+    ) -> None:
+        super().__init__(client, source, measures, brake)
         self._room = room
 
     async def publish(self, event: Event, *, expected: int | None = None) -> Said:

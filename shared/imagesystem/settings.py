@@ -68,6 +68,24 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
             description="the share of requests that are traced; a `traceparent` decides for itself",
         ),
     ] = 1.0
+    brake_ratio: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            le=1,
+            description="a consumer pauses itself when more than this share of its messages fail "
+            "for good, by no fault of a client; 1: never",
+        ),
+    ] = 0.5
+    brake_window_s: Annotated[
+        float, msgspec.Meta(gt=0, description="seconds over which BRAKE_RATIO is looked at")
+    ] = 300.0
+    brake_least: Annotated[
+        int, msgspec.Meta(ge=1, description="messages in the window before BRAKE_RATIO counts")
+    ] = 50
+    brake_pause_s: Annotated[
+        float, msgspec.Meta(gt=0, description="seconds that such a pause lasts")
+    ] = 300.0
     replicas: Annotated[
         Literal[1, 3, 5], msgspec.Meta(description="copies of every stream (3 needs a cluster)")
     ] = 1

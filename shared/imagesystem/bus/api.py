@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import msgspec
@@ -95,7 +95,7 @@ async def direct_get(client: Client, stream: str, subject: str) -> Msg | None:
 
 async def direct_get_many(
     client: Client, stream: str, query: Mapping[str, object], *, timeout_s: float = API_TIMEOUT_S
-) -> AsyncIterator[Msg]:
+) -> AsyncGenerator[Msg, None]:
     """Yield the messages that a batched direct get answers (ADR-31), until its end marker."""
     inbox = client.new_inbox()
     try:

@@ -14,17 +14,19 @@ from nats.aio.msg import Msg
 
 from imagesystem import ids, logs, tracing
 from imagesystem.bus import provisioning
+from imagesystem.bus.brake import Braking
 from imagesystem.bus.messages import Delivery
 from imagesystem.bus.port import GaveUp, Handler
 from imagesystem.bus.pulling import Puller
 from imagesystem.bus.spans import handled, settled
-from imagesystem.bus.verdicts import final, letter_for, retry_delay, verdict_on
+from imagesystem.bus.verdicts import FirstAttempts, final, letter_for, retry_delay, verdict_on
 from imagesystem.errors import (
     ImageDeleted,
     ImageSystemError,
     Permanent,
     Transient,
     Unavailable,
+    UndecodableEvent,
 )
 from imagesystem.events import DeadLetter, image_of
 from imagesystem.metrics import Metrics
@@ -51,6 +53,7 @@ class JetStreamConsumption:
         gave_up: GaveUp | None,
         park: Callable[[DeadLetter], Awaitable[object]],
         measures: Metrics,
+        braking: Braking | None = None,
     ) -> None:
         self._client = client
         self._consumer = consumer
@@ -58,6 +61,8 @@ class JetStreamConsumption:
         self._gave_up = gave_up
         self._park = park
         self._measures = measures
+        self._braking = braking
+        self._first = FirstAttempts()
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
@@ -71,6 +76,8 @@ class JetStreamConsumption:
         """None while it works, else one line that says what it waits for."""
         if self._outages:
             return f"waiting for {', '.join(sorted(self._outages))}"
+        if self._broken is None and self._braking is not None:
+            return self._braking.line
         return self._broken
 
     async def start(self) -> None:
@@ -106,6 +113,8 @@ class JetStreamConsumption:
                 elif not self._outages:
                     # While a dependency is down, what is in hand is held; nothing is fetched.
                     await self._puller.pull(self._consumer.concurrency - len(self._running))
+                if self._braking is not None:
+                    await self._braking.look()
             except (ImageSystemError, nats.errors.Error, OSError) as error:
                 self._puller.begin_anew()
                 self._broken = f"{self._consumer.name}: {error}"
@@ -187,6 +196,7 @@ class JetStreamConsumption:
     async def _settle(self, message: Msg, delivery: Delivery) -> str:
         """Handle one delivery to its end: ack, nak with a delay, or dead letter and term."""
         limit = self._consumer.attempts
+        self._first.begun(delivery)
         if delivery.attempts > limit:
             # Whoever had it before died with it; it is parked before any handler code runs.
             verdict: Transient | Permanent = Permanent(
@@ -196,10 +206,12 @@ class JetStreamConsumption:
             outcome = await self._held(lambda: self._attempt(delivery))
             if outcome is None:
                 await message.ack()
+                await self._settled(delivery, None)
                 return "done"
             verdict = outcome
         if isinstance(verdict, ImageDeleted):
             await message.ack()
+            await self._settled(delivery, None)
             return "gone"
         if isinstance(verdict, Unavailable):  # stopping while a dependency is down
             await message.nak(delay=1)
@@ -221,8 +233,13 @@ class JetStreamConsumption:
 
     async def _bury(self, message: Msg, delivery: Delivery, verdict: Transient | Permanent) -> str:
         """Dead letter first, then the failed fact, then term: a crash repeats, never loses."""
-        letter = letter_for(self._consumer, delivery, verdict)
-        if isinstance(await self._held(lambda: self._tell(letter)), Unavailable):
+        letter = letter_for(self._consumer, delivery, verdict, first_at=self._first.of(delivery))
+        refused = await self._held(lambda: self._tell(letter))
+        if refused is not None:
+            # Without a letter it must not be ended: that would lose it.
+            if not isinstance(refused, Unavailable):
+                log.error("letter_refused", subject=delivery.subject, error=refused.message)
+            await message.nak(delay=retry_delay(self._consumer, delivery.attempts))
             return "returned"
         log.error(
             "event_dead",
@@ -234,7 +251,13 @@ class JetStreamConsumption:
         )
         await self._held(lambda: self._say_gave_up(delivery, verdict))
         await message.term()
+        await self._settled(delivery, verdict)
         return "dead"
+
+    async def _settled(self, delivery: Delivery, verdict: Transient | Permanent | None) -> None:
+        self._first.ended(delivery)
+        if self._braking is not None:
+            await self._braking.settled(verdict)
 
     async def _attempt(self, delivery: Delivery) -> None:
         async with asyncio.timeout(self._consumer.deadline_s):
@@ -244,7 +267,7 @@ class JetStreamConsumption:
         await self._park(letter)
 
     async def _say_gave_up(self, delivery: Delivery, verdict: Transient | Permanent) -> None:
-        if self._gave_up is None or verdict.code in ("unknown_subject", "undecodable_event"):
+        if self._gave_up is None or isinstance(verdict, UndecodableEvent):
             return
         await self._gave_up(delivery.decoded(), final(verdict), delivery.attempts)
 

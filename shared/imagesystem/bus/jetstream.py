@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator
+from datetime import datetime
 from typing import cast
 
 import msgspec
@@ -11,15 +12,18 @@ from nats.aio.client import Client
 
 from imagesystem import ids, logs, tracing
 from imagesystem.bus import api
+from imagesystem.bus.brake import BrakeLimits, Braking
 from imagesystem.bus.consuming import JetStreamConsumption
 from imagesystem.bus.history import BATCH, history
 from imagesystem.bus.messages import headers_for, stored
-from imagesystem.bus.port import GaveUp, Handler, Received, Said, Stretch
+from imagesystem.bus.pauses import Pauses
+from imagesystem.bus.port import Consumption, GaveUp, Handler, Received, Said, Stretch
+from imagesystem.bus.replaying import Replays, WithReplays
 from imagesystem.bus.spans import published
 from imagesystem.errors import ImageDeleted, Transient, Unavailable, WrongSequence
 from imagesystem.events import DeadLetter, Event, Fact, Failed, encode, guard_of
 from imagesystem.metrics import Metrics
-from imagesystem.topology import Consumer
+from imagesystem.topology import Consumer, replays_of
 
 __all__ = ["JetStreamBus", "stream_of"]
 
@@ -36,10 +40,19 @@ RESOLVED_TTL = "1s"
 class JetStreamBus:
     """See `imagesystem.bus.Bus`. `source` names the service in what it says."""
 
-    def __init__(self, client: Client, source: str, measures: Metrics) -> None:
+    def __init__(
+        self,
+        client: Client,
+        source: str,
+        measures: Metrics,
+        brake: BrakeLimits | None = None,
+    ) -> None:
         self._client = client
         self._source = source
         self._measures = measures
+        self._brake = brake or BrakeLimits()
+        self._pauses = Pauses(client)
+        self._consumed: list[Consumer] = []
 
     @property
     def unhealthy(self) -> str | None:
@@ -64,7 +77,7 @@ class JetStreamBus:
         elif guard is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = "0"
             headers["Nats-Expected-Last-Subject-Sequence-Subject"] = guard
-        if isinstance(event, Failed) and event.resolved:
+        if isinstance(event, Failed | DeadLetter) and event.resolved:
             headers["Nats-TTL"] = RESOLVED_TTL
         try:
             return await self._publish(subject, body, headers)
@@ -121,7 +134,7 @@ class JetStreamBus:
 
     def history(
         self, pattern: str = "images.v1.>", *, after: int = 0, batch: int = BATCH
-    ) -> AsyncIterator[Stretch]:
+    ) -> AsyncGenerator[Stretch, None]:
         """See `Bus.history`."""
         return history(self._client, stream_of(pattern), pattern, after=after, batch=batch)
 
@@ -140,18 +153,42 @@ class JetStreamBus:
 
     async def consume(
         self, consumer: Consumer, handler: Handler, *, gave_up: GaveUp | None = None
-    ) -> JetStreamConsumption:
+    ) -> Consumption:
         """See `Bus.consume`."""
-        consumption = JetStreamConsumption(
+        news = JetStreamConsumption(
             self._client,
             consumer,
             handler,
             gave_up=gave_up,
-            park=cast("Callable[[DeadLetter], object]", self.publish),  # type: ignore[arg-type]
+            park=self.publish,
+            measures=self._measures,
+            braking=Braking(consumer, self._brake, self._pauses, self._measures),
+        )
+        again = Replays(self, consumer, handler, gave_up)
+        replays = JetStreamConsumption(
+            self._client,
+            replays_of(consumer),
+            again.handle,
+            gave_up=again.gave_up,
+            park=again.park,
             measures=self._measures,
         )
-        await consumption.start()
-        return consumption
+        await news.start()
+        await replays.start()
+        self._consumed.append(consumer)
+        return WithReplays(news, replays)
+
+    async def pause(self, consumer: Consumer, until: datetime | None) -> None:
+        """See `Bus.pause`."""
+        await self._pauses.pause(consumer, until)
+
+    async def paused_until(self, consumer: Consumer) -> datetime | None:
+        """See `Bus.paused_until`."""
+        return await self._pauses.until(consumer)
+
+    async def paused(self) -> dict[str, datetime]:
+        """See `Bus.paused`."""
+        return await self._pauses.among(self._consumed)
 
 
 def stream_of(subject: str) -> str:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import cast
 
 from imagesystem import ids
+from imagesystem.bus.brake import BrakeLimits, Braking
 from imagesystem.bus.messages import Delivery, headers_for
-from imagesystem.bus.port import GaveUp, Handler, Received, Said, Stretch
+from imagesystem.bus.port import Consumption, GaveUp, Handler, Received, Said, Stretch
+from imagesystem.bus.replaying import Replays, WithReplays
 from imagesystem.bus.verdicts import final, letter_for, verdict_on
 from imagesystem.errors import ImageDeleted, Permanent, Transient, Unavailable, WrongSequence
-from imagesystem.events import Event, Fact, Failed, encode, guard_of
-from imagesystem.topology import Consumer
+from imagesystem.events import DeadLetter, Event, Fact, Failed, encode, guard_of
+from imagesystem.metrics import Metrics
+from imagesystem.topology import Consumer, replays_of
 
 __all__ = ["MemoryBus"]
 
@@ -32,10 +36,13 @@ class MemoryBus:
     `down` makes every call raise `Unavailable`, as a stopped server would.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, brake: BrakeLimits | None = None) -> None:
         self.log: dict[str, Received[Event]] = {}
         self.sequence = 0
         self.down = False
+        self.brake = brake or BrakeLimits()
+        self.pauses = _MemoryPauses()
+        self._measures = Metrics()
         self._consumptions: list[_MemoryConsumption] = []
 
     @property
@@ -66,7 +73,7 @@ class MemoryBus:
             published_at=ids.now(),
             headers=headers_for(subject, event_id, "memory"),
         )
-        if isinstance(event, Failed) and event.resolved:
+        if isinstance(event, Failed | DeadLetter) and event.resolved:
             self.log.pop(subject, None)
         else:
             self.log[subject] = received
@@ -87,7 +94,7 @@ class MemoryBus:
 
     async def history(
         self, pattern: str = "images.v1.>", *, after: int = 0, batch: int = 4096
-    ) -> AsyncIterator[Stretch]:
+    ) -> AsyncGenerator[Stretch, None]:
         """See `Bus.history`."""
         while True:
             self._check()
@@ -122,20 +129,85 @@ class MemoryBus:
 
     async def consume(
         self, consumer: Consumer, handler: Handler, *, gave_up: GaveUp | None = None
-    ) -> _MemoryConsumption:
+    ) -> Consumption:
         """See `Bus.consume`; what is in the log already is delivered first."""
-        consumption = _MemoryConsumption(
-            self, consumer, handler, gave_up, self._consumptions.remove
+        again = Replays(self, consumer, handler, gave_up)
+        news = _MemoryConsumption(
+            self,
+            consumer,
+            handler,
+            gave_up=gave_up,
+            park=self.publish,
+            braking=Braking(consumer, self.brake, self.pauses, self._measures),
         )
-        for received in sorted(self.log.values(), key=lambda item: item.sequence):
-            consumption.offer(received)
-        self._consumptions.append(consumption)
-        return consumption
+        replays = _MemoryConsumption(
+            self,
+            replays_of(consumer),
+            again.handle,
+            gave_up=again.gave_up,
+            park=again.park,
+        )
+        for consumption in (news, replays):
+            for received in sorted(self.log.values(), key=lambda item: item.sequence):
+                consumption.offer(received)
+            self._consumptions.append(consumption)
+        return WithReplays(news, replays)
+
+    def forget_consumption(self, consumption: _MemoryConsumption) -> None:
+        """Deliver nothing more to a consumption that was stopped."""
+        self._consumptions.remove(consumption)
+
+    async def pause(self, consumer: Consumer, until: datetime | None) -> None:
+        """See `Bus.pause`."""
+        self._check()
+        await self.pauses.pause(consumer, until)
+
+    async def paused_until(self, consumer: Consumer) -> datetime | None:
+        """See `Bus.paused_until`."""
+        self._check()
+        return await self.pauses.until(consumer)
+
+    async def paused(self) -> dict[str, datetime]:
+        """See `Bus.paused`."""
+        self._check()
+        names = {consumption.consumer.name for consumption in self._consumptions}
+        return {name: until for name, until in self.pauses.now().items() if name in names}
 
     async def settle(self) -> None:
-        """Wait until every consumer has handled everything said so far, and what that led to."""
-        while any(consumption.busy for consumption in self._consumptions):
-            await asyncio.gather(*(consumption.queue.join() for consumption in self._consumptions))
+        """Wait until every consumer has handled everything said so far, and what that led to.
+
+        What is held back by a pause is not waited for.
+        """
+        while busy := [consumption for consumption in self._consumptions if consumption.busy]:
+            await asyncio.gather(*(consumption.queue.join() for consumption in busy))
+
+
+class _MemoryPauses:
+    """Which consumers are paused, and until when."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, datetime] = {}
+        self._changed = asyncio.Event()
+
+    def now(self) -> dict[str, datetime]:
+        return {name: until for name, until in self._until.items() if until > ids.now()}
+
+    async def until(self, consumer: Consumer) -> datetime | None:
+        return self.now().get(consumer.name)
+
+    async def pause(self, consumer: Consumer, until: datetime | None) -> None:
+        self._until.pop(consumer.name, None)
+        if until is not None:
+            self._until[consumer.name] = until
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def over(self, consumer: Consumer) -> None:
+        """Return when `consumer` is not paused."""
+        while (until := await self.until(consumer)) is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout((until - ids.now()).total_seconds()):
+                    await self._changed.wait()
 
 
 class _MemoryConsumption:
@@ -144,20 +216,30 @@ class _MemoryConsumption:
         bus: MemoryBus,
         consumer: Consumer,
         handler: Handler,
+        *,
         gave_up: GaveUp | None,
-        forget: Callable[[_MemoryConsumption], None],
+        park: Callable[[DeadLetter], Awaitable[object]],
+        braking: Braking | None = None,
     ) -> None:
         self.bus = bus
         self.consumer = consumer
         self.handler = handler
         self.gave_up = gave_up
-        self.forget = forget
+        self.park = park
+        self.braking = braking
         self.queue: asyncio.Queue[Received[Event]] = asyncio.Queue()
-        self.healthy: str | None = None
+        self.waiting: str | None = None
         self._tasks = [asyncio.create_task(self._work()) for _ in range(consumer.concurrency)]
 
     @property
+    def healthy(self) -> str | None:
+        paused = self.consumer.name in self.bus.pauses.now()
+        return self.waiting or (self.braking.line if self.braking and paused else None)
+
+    @property
     def busy(self) -> bool:
+        if self.consumer.name in self.bus.pauses.now():
+            return False
         return bool(self.queue._unfinished_tasks)  # type: ignore[attr-defined]  # noqa: SLF001
 
     def offer(self, received: Received[Event]) -> None:
@@ -168,30 +250,38 @@ class _MemoryConsumption:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.forget(self)
+        self.bus.forget_consumption(self)
 
     async def _work(self) -> None:
         while True:
             received = await self.queue.get()
             try:
+                await self.bus.pauses.over(self.consumer)
+                if self.braking is not None:
+                    await self.braking.look()
                 await self._deliver(received)
             finally:
                 self.queue.task_done()
 
     async def _deliver(self, received: Received[Event]) -> None:
-        attempts = 1
+        attempts, began = 1, ids.now()
         verdict = await self._attempt(received, attempts)
         while isinstance(verdict, Transient) and attempts < self.consumer.attempts:
             attempts += 1
             await asyncio.sleep(0)
             verdict = await self._attempt(received, attempts)
         if verdict is None or isinstance(verdict, ImageDeleted):
-            return
-        delivery = _as_delivery(received, attempts)
-        await self.bus.publish(letter_for(self.consumer, delivery, verdict))
-        if self.gave_up is not None:
-            with suppress(ImageDeleted):
-                await self.gave_up(received, final(verdict), attempts)
+            verdict = None
+        else:
+            delivery = _as_delivery(received, attempts)
+            await self.park(letter_for(self.consumer, delivery, verdict, first_at=began))
+            if self.gave_up is not None:
+                with suppress(ImageDeleted):
+                    await self.gave_up(received, final(verdict), attempts)
+        if self.consumer.stream == "COMMANDS" and self.bus.log.get(received.subject) is received:
+            del self.bus.log[received.subject]  # a work queue
+        if self.braking is not None:
+            await self.braking.settled(verdict)
 
     async def _attempt(
         self, received: Received[Event], attempts: int
@@ -203,12 +293,12 @@ class _MemoryConsumption:
             except Exception as error:  # noqa: BLE001  every error is a verdict
                 verdict = verdict_on(error)
             else:
-                self.healthy = None
+                self.waiting = None
                 return None
             if not isinstance(verdict, Unavailable):
-                self.healthy = None
+                self.waiting = None
                 return verdict
-            self.healthy = f"waiting for {verdict.dependency}"
+            self.waiting = f"waiting for {verdict.dependency}"
             await asyncio.sleep(0.01)
 
 

@@ -10,6 +10,7 @@ from nats.aio.msg import Msg
 
 from imagesystem import ids, tracing
 from imagesystem.bus.port import Received
+from imagesystem.errors import UndecodableEvent
 from imagesystem.events import Event, decode, event_type, image_of
 
 __all__ = ["Delivery", "headers_for", "stored"]
@@ -56,7 +57,16 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def decoded(self) -> Received[Event]:
-        """Return the event, typed by its subject; raises `UndecodableEvent`."""
+        """Return the event, typed by its subject; raises `UndecodableEvent`.
+
+        What says that it is of another version or type than its subject is not guessed at.
+        """
+        for header, known in (("ce-specversion", "1.0"), ("ce-type", event_type(self.subject))):
+            if (said := self.headers.get(header, known)) != known:
+                raise UndecodableEvent(
+                    f"{self.subject}: {header} is {said[:100]!r}, not {known!r}",
+                    code="unknown_version",
+                )
         return Received(
             event=decode(self.subject, self.body),
             subject=self.subject,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
@@ -104,7 +104,7 @@ class Bus(Protocol):
 
     def history(
         self, pattern: str = "images.v1.>", *, after: int = 0, batch: int = 4096
-    ) -> AsyncIterator[Stretch]:
+    ) -> AsyncGenerator[Stretch, None]:
         """Yield the facts whose subject matches, oldest first, to the end of the log.
 
         `after`: the sequence to begin behind; `batch`: facts in a stretch at most. Two stretches
@@ -129,8 +129,28 @@ class Bus(Protocol):
     ) -> Consumption:
         """Start to handle what comes for a durable consumer; returns at once.
 
-        The consumer is created when it is not there, from its checkpoint if it has one.
+        The consumer is created when it is not there, from its checkpoint if it has one. Dead
+        letters of it that somebody wants replayed come to the same handler, as they were. When
+        too much fails for good it is paused (see `imagesystem.bus.brake`).
         """
+        ...
+
+    async def pause(self, consumer: Consumer, until: datetime | None) -> None:
+        """Hold back what comes for `consumer`, for all who consume it; None: no longer.
+
+        What it has in work it finishes. The pause ends by itself, and survives restarts.
+        """
+        ...
+
+    async def paused_until(self, consumer: Consumer) -> datetime | None:
+        """Return until when `consumer` is paused, None if it is not: as of a second ago at most.
+
+        Cheap enough to be asked for every message.
+        """
+        ...
+
+    async def paused(self) -> dict[str, datetime]:
+        """Return until when those of the consumers are paused that are consumed here."""
         ...
 
     @property

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import random
 import traceback
+from collections import OrderedDict
+from datetime import datetime
+
+import msgspec
 
 from imagesystem import ids
 from imagesystem.bus.messages import Delivery
@@ -18,7 +22,11 @@ from imagesystem.errors import (
 from imagesystem.events import DeadLetter, image_of, letter_id
 from imagesystem.topology import Consumer
 
-__all__ = ["final", "letter_for", "retry_delay", "verdict_on"]
+__all__ = ["FirstAttempts", "final", "letter_for", "retry_delay", "verdict_on"]
+
+#: Bytes of JSON that an error's text may take: with the largest payload, in base64, and headers
+#: they fit into a message of DEAD_LETTERS.
+TRACEBACK_BYTES, MESSAGE_BYTES = 96 * 1024, 16 * 1024
 
 
 def verdict_on(error: Exception) -> Transient | Permanent:
@@ -59,8 +67,37 @@ def retry_delay(consumer: Consumer, attempts: int) -> float:
     return min(delay, consumer.retry_max_s) * random.uniform(0.8, 1.2)  # noqa: S311
 
 
+class FirstAttempts:
+    """When this process first tried the messages that it has not settled yet."""
+
+    #: As many as the server hands out unacknowledged; what another process settles stays here.
+    MOST = 10_000
+
+    def __init__(self) -> None:
+        self._begun: OrderedDict[int, datetime] = OrderedDict()
+
+    def begun(self, delivery: Delivery) -> None:
+        """Note that an attempt begins; what another process began counts from when it was said."""
+        now = ids.now() if delivery.attempts == 1 else delivery.published_at
+        self._begun.setdefault(delivery.sequence, now)
+        if len(self._begun) > self.MOST:
+            self._begun.popitem(last=False)
+
+    def of(self, delivery: Delivery) -> datetime:
+        """Return when the first attempt began."""
+        return self._begun.get(delivery.sequence, delivery.published_at)
+
+    def ended(self, delivery: Delivery) -> None:
+        """Forget a message that is settled."""
+        self._begun.pop(delivery.sequence, None)
+
+
 def letter_for(
-    consumer: Consumer, delivery: Delivery, verdict: Permanent | Transient
+    consumer: Consumer,
+    delivery: Delivery,
+    verdict: Permanent | Transient,
+    *,
+    first_at: datetime,
 ) -> DeadLetter:
     """Return the dead letter of a message: the whole of it, and why it could not be handled."""
     error = verdict.__cause__ or verdict
@@ -70,14 +107,29 @@ def letter_for(
         stream=consumer.stream,
         sequence=delivery.sequence,
         message_subject=delivery.subject,
-        headers=delivery.headers,
+        headers={name: _plain(value) for name, value in delivery.headers.items()},
         payload=delivery.body,
         code=verdict.code,
         error=type(error).__name__,
-        message=str(verdict)[:4000],
+        message=_fitting(str(verdict), MESSAGE_BYTES),
         attempts=delivery.attempts,
-        first_at=delivery.published_at,
+        said_at=delivery.published_at,
+        first_at=first_at,
         last_at=ids.now(),
-        traceback="".join(traceback.format_exception(error))[-16_000:],
+        traceback=_fitting("".join(traceback.format_exception(error)), TRACEBACK_BYTES),
         image_id=image_of(delivery.subject),
     )
+
+
+def _plain(text: str) -> str:
+    """Return the text with what UTF-8 cannot say (parts of undecodable file names) spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _fitting(text: str, limit: int) -> str:
+    """Return the text if it takes `limit` bytes of JSON at most, else its two ends."""
+    text = _plain(text)
+    if len(text) <= limit // 6 or len(msgspec.json.encode(text)) <= limit:
+        return text  # a character takes six bytes at most, and most take one
+    keep = limit // 12 - 20
+    return f"{text[:keep]}\n… {len(text) - 2 * keep} characters …\n{text[-keep:]}"
