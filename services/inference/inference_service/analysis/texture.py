@@ -5,10 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from imagesystem.events import Texture
+from numpy.typing import NDArray
 
 from inference_service.decoding import Pixels
 
-__all__ = ["find_edges", "measure_texture"]
+__all__ = ["find_edges", "local_binary_patterns", "measure_texture"]
 
 #: Gradients (Sobel, L1) that begin and continue an edge.
 CANNY_CONTINUES, CANNY_BEGINS = 100, 200
@@ -33,10 +34,20 @@ def find_edges(luma: Pixels) -> Pixels:
 
 
 def measure_texture(luma: Pixels, edges: Pixels) -> Texture:
-    """Measure `luma` uint8 (h, w).
+    """Measure `luma` uint8 (h, w)."""
+    shares = local_binary_patterns(luma)
+    return Texture(
+        lbp=[round(float(share), 5) for share in shares],
+        uniformity=round(float(shares @ shares), 5),
+        edge_density=round(float(np.count_nonzero(edges) / edges.size), 5),
+    )
 
-    Local binary patterns of the eight neighbours at distance one (rotation-invariant uniform
-    patterns, Ojala, Pietikäinen and Mäenpää 2002; the square's corners are not interpolated).
+
+def local_binary_patterns(luma: Pixels) -> NDArray[np.float64]:
+    """Return the shares of ten patterns in `luma` uint8 (h, w): float64 (10,), sum 1.
+
+    Rotation-invariant uniform patterns of the eight neighbours at distance one (Ojala,
+    Pietikäinen and Mäenpää 2002; the square's corners are not interpolated).
     """
     height, width = luma.shape
     padded = np.pad(luma, 1, mode="edge")
@@ -45,9 +56,4 @@ def measure_texture(luma: Pixels, edges: Pixels) -> Texture:
         neighbour = padded[top : top + height, left : left + width]
         codes |= (neighbour >= luma).view(np.uint8) << np.uint8(bit)
     of_codes = np.bincount(codes.ravel(), minlength=256)
-    shares = np.bincount(_BINS, weights=of_codes, minlength=10) / luma.size
-    return Texture(
-        lbp=[round(float(share), 5) for share in shares],
-        uniformity=round(float(shares @ shares), 5),
-        edge_density=round(float(np.count_nonzero(edges) / edges.size), 5),
-    )
+    return np.bincount(_BINS, weights=of_codes, minlength=10) / luma.size
