@@ -209,9 +209,10 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Labels(msgspec.Struct, frozen=True, kw_only=True):
-    """The labels, surest first."""
+    """The labels, surest first; `missing`: tasks whose answers they should rest on and do not."""
 
     labels: list[Label]
+    missing: list[str] = []
 
 
 class Embedding(msgspec.Struct, frozen=True, kw_only=True):
