@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import pytest
-from imagesystem import connection, ids
-from imagesystem.bus import Bus, Received, provisioning
-from imagesystem.bus.jetstream import JetStreamBus
+from imagesystem import ids
+from imagesystem.bus import Bus, Received
 from imagesystem.bus.memory import MemoryBus
 from imagesystem.errors import (
     ImageDeleted,
@@ -19,87 +17,11 @@ from imagesystem.errors import (
     UndecodableEvent,
     WrongSequence,
 )
-from imagesystem.events import (
-    DeadLetter,
-    Deleted,
-    Event,
-    Failed,
-    Planned,
-    Uploaded,
-    decode,
-    letter_id,
-)
-from imagesystem.metrics import Metrics
-from imagesystem.topology import KEY_VALUES, STREAMS, Consumer
+from imagesystem.events import Deleted, Event, Failed, Planned, Uploaded, decode
+
+from tests.contract.buses import deleted, durable, letter_of, planned, until, uploaded
 
 pytestmark = pytest.mark.contract
-
-
-@pytest.fixture(params=["memory", "jetstream"])
-async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
-    if request.param == "memory":
-        yield MemoryBus()
-        return
-    client = await connection.connect(request.getfixturevalue("nats_url"), "registry")
-    for stream in STREAMS:
-        await provisioning.ensure_stream(client, provisioning.stream_config(stream))
-    for key_value in KEY_VALUES:
-        await provisioning.ensure_stream(client, provisioning.key_value_config(key_value))
-    yield JetStreamBus(client, "registry", Metrics())
-    for stream in STREAMS:
-        await provisioning.api.api_call(client, f"STREAM.DELETE.{stream.name}")
-    for key_value in KEY_VALUES:
-        await provisioning.api.api_call(client, f"STREAM.DELETE.KV_{key_value.name}")
-    await client.close()
-
-
-def uploaded(name: str = "a") -> Uploaded:
-    return Uploaded(
-        image_id=ids.image_id(name.encode()),
-        filename=f"{name}.png",
-        media_type="image/png",
-        size_bytes=1,
-        width=2,
-        height=3,
-        frames=1,
-        sha256="00",
-        uploaded_at=ids.now(),
-    )
-
-
-def planned(image_id: str, *tasks: str) -> Planned:
-    return Planned(image_id=image_id, tasks=list(tasks), planned_at=ids.now())
-
-
-def deleted(image_id: str) -> Deleted:
-    return Deleted(image_id=image_id, reason="asked", deleted_at=ids.now())
-
-
-def durable(name: str, **more: object) -> Consumer:
-    return msgspec.convert(
-        {
-            "name": name,
-            "service": "registry",
-            "stream": "IMAGES",
-            "subjects": ["images.v1.>"],
-            "retry_s": 0.01,
-            "attempts": 3,
-            **more,
-        },
-        Consumer,
-    )
-
-
-async def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-async def letters(bus: Bus, consumer: Consumer, said_sequence: int) -> DeadLetter | None:
-    number = letter_id(consumer.name, consumer.stream, said_sequence)
-    found = await bus.latest(f"dead.v1.{consumer.name}.{number}")
-    return found.event if found and isinstance(found.event, DeadLetter) else None
 
 
 async def test_the_latest_fact_of_each_subject_is_kept(bus: Bus) -> None:
@@ -213,7 +135,7 @@ async def test_what_cannot_be_handled_becomes_a_dead_letter_with_everything(
     consumption = await bus.consume(consumer, fail, gave_up=gave_up)
     said = await bus.publish(fact, expected=0)
     await until(lambda: given_up)
-    letter = await letters(bus, consumer, said.sequence)
+    letter = await letter_of(bus, consumer, said.sequence)
     assert letter is not None
     assert (letter.code, letter.attempts, letter.message_subject) == (code, attempts, fact.subject)
     assert msgspec.json.decode(letter.payload, type=Uploaded) == fact
@@ -259,7 +181,7 @@ async def test_a_deleted_image_leaves_nothing_to_do(bus: Bus) -> None:
     await until(lambda: tried)
     await consumption.stop()
     assert tried == [1]
-    assert await letters(bus, consumer, said.sequence) is None
+    assert await letter_of(bus, consumer, said.sequence) is None
 
 
 async def test_an_outage_of_a_dependency_burns_no_attempts(bus: Bus) -> None:

@@ -1,0 +1,47 @@
+"""The bus, on JetStream and in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from imagesystem import connection
+from imagesystem.bus import Bus, provisioning
+from imagesystem.bus.brake import BrakeLimits
+from imagesystem.bus.jetstream import JetStreamBus
+from imagesystem.bus.memory import MemoryBus
+from imagesystem.dead_letters import Letters
+from imagesystem.dead_letters.jetstream import JetStreamLetters
+from imagesystem.dead_letters.memory import MemoryLetters
+from imagesystem.metrics import Metrics
+from imagesystem.topology import KEY_VALUES, STREAMS
+
+#: So little is enough for the brake of `bus`; no test but those of the brake fails that much.
+BRAKE = BrakeLimits(ratio=0.5, window_s=60.0, least=10, pause_s=3.0)
+
+
+@pytest.fixture(params=["memory", "jetstream"])
+async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
+    if request.param == "memory":
+        yield MemoryBus(BRAKE)
+        return
+    client = await connection.connect(request.getfixturevalue("nats_url"), "registry")
+    for stream in STREAMS:
+        await provisioning.ensure_stream(client, provisioning.stream_config(stream))
+    for key_value in KEY_VALUES:
+        await provisioning.ensure_stream(client, provisioning.key_value_config(key_value))
+    yield JetStreamBus(client, "registry", Metrics(), BRAKE)
+    for stream in STREAMS:
+        await provisioning.api.api_call(client, f"STREAM.DELETE.{stream.name}")
+    for key_value in KEY_VALUES:
+        await provisioning.api.api_call(client, f"STREAM.DELETE.KV_{key_value.name}")
+    await client.close()
+
+
+@pytest.fixture
+def letters(bus: Bus) -> Letters:
+    """The dead letters of `bus`."""
+    if isinstance(bus, JetStreamBus):
+        return JetStreamLetters(bus._client)
+    assert isinstance(bus, MemoryBus)
+    return MemoryLetters(bus)
