@@ -19,12 +19,15 @@ from metadata_service.cursors import Cursors, cursor_key
 from metadata_service.edits import Edits
 from metadata_service.feeds import Hub
 from metadata_service.feeds import routes as feed_routes
+from metadata_service.feeds.reading import Log
 from metadata_service.feeds.tail import Tail
 from metadata_service.handlers import FACTS, Handlers
 from metadata_service.library import Library
 from metadata_service.measures import Measures
 from metadata_service.preparation import Preparation
 from metadata_service.read_model import ReadModel
+from metadata_service.rebuilds import routes as rebuild_routes
+from metadata_service.rebuilds.rebuilder import Rebuilder
 from metadata_service.routes import ROUTES
 from metadata_service.settings import Settings
 from metadata_service.store import OpenStore
@@ -53,18 +56,21 @@ def create_app(
                 Tail(connected.bus, connected.doorbell).running() as tail,
                 Preparation(store).running() as preparation,
                 ReadModel(store, waiters.notify).running() as read_model,
+                Rebuilder(store, connected.bus, preparation.check).running() as rebuilder,
             ):
-                handlers = Handlers(read_model)
+                app.state.rebuilder = rebuilder
+                handlers = Handlers(read_model, measures)
+                log = Log(connected.bus, tail)
                 facts = await connected.bus.consume(CONSUMERS[FACTS], handlers.fact)
                 hub = app.state.hub = Hub(
-                    connected.bus,
-                    tail,
+                    log,
                     most=settings.feeds_max,
                     keep_alive_s=settings.feed_keep_alive_s,
                     open_feeds=measures.open_feeds,
                 )
                 server.before_stopping(app, hub.close)
                 health.watch("mongodb", preparation.check)
+                health.watch("documents", rebuilder.check)
                 health.watch(FACTS, lambda: facts.healthy)
                 try:
                     yield
@@ -77,11 +83,12 @@ def create_app(
         settings=settings,
         health=health,
         measures=metrics,
-        routes=[*ROUTES, *contract.ROUTES, *feed_routes.ROUTES],
+        routes=[*ROUTES, *contract.ROUTES, *feed_routes.ROUTES, *rebuild_routes.ROUTES],
         lifespan=lifespan,
         dependencies={
             "library": Provide(_library, sync_to_thread=False),
             "hub": Provide(feed_routes.provide_hub, sync_to_thread=False),
+            "rebuilder": Provide(rebuild_routes.provide_rebuilder, sync_to_thread=False),
             "cursors": Provide(lambda: cursors, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
         },

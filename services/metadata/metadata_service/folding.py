@@ -15,11 +15,12 @@ until the upload is there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
+from imagesystem.bus import Received
 from imagesystem.events import Annotated, Augmented, Deleted, Fact, Failed, Inferred, Planned
 from imagesystem.events import Uploaded as UploadedFact
 
@@ -35,7 +36,7 @@ from metadata_service.documents import (
     Variant,
 )
 
-__all__ = ["fact_key", "fold"]
+__all__ = ["fact_key", "fold", "fold_all"]
 
 V = TypeVar("V")
 
@@ -51,7 +52,23 @@ def fold(document: Document | None, fact: Fact, sequence: int) -> Document | Non
     None: nothing changes (the fact is old, or superseded, or known). `version` is left as it
     is: it belongs to whoever writes.
     """
-    before = document or Document(image_id=fact.image_id)
+    taken = _take(document or Document(image_id=fact.image_id), fact, sequence)
+    return derive(taken) if taken else None
+
+
+def fold_all(document: Document | None, facts: Iterable[Received[Fact]]) -> Document | None:
+    """Return what `fold` makes of the facts one after the other, derived once at the end.
+
+    None: nothing changes.
+    """
+    after = None
+    for received in facts:
+        before = after or document or Document(image_id=received.event.image_id)
+        after = _take(before, received.event, received.sequence) or after
+    return derive(after) if after else None
+
+
+def _take(before: Document, fact: Fact, sequence: int) -> Document | None:
     if isinstance(fact, Deleted):
         taken = _bury(before, fact, sequence)
     elif sequence <= max(before.seq.get(fact_key(fact), 0), _floor(before)):
@@ -59,7 +76,7 @@ def fold(document: Document | None, fact: Fact, sequence: int) -> Document | Non
     else:
         kind = Inferred if isinstance(fact, Inferred) else type(fact)
         taken = _TAKE[kind](before, fact, sequence)
-    return derive(_prune(taken)) if taken else None
+    return _prune(taken) if taken else None
 
 
 def _floor(document: Document) -> int:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from imagesystem.errors import Unavailable
 
 from metadata_service.documents import Document
 from metadata_service.queries import Condition, Page, Position, Query
+from metadata_service.rebuilds.memory import MemoryEdition, MemoryEditions
 from metadata_service.settings import Settings
-from metadata_service.store import Conflict
 
 __all__ = ["MemoryStore"]
 
@@ -30,16 +29,15 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-class MemoryStore:
+class MemoryStore(MemoryEdition):
     """Documents in a dictionary. `down` makes every call raise `Unavailable`.
 
     `open` is what an app's `open_store` parameter takes.
     """
 
     def __init__(self) -> None:
-        self.documents: dict[str, Document] = {}
-        self.writes: list[int] = []
-        self.down = False
+        super().__init__()
+        self.editions = MemoryEditions(self)
 
     @asynccontextmanager
     async def open(self, settings: Settings) -> AsyncIterator[MemoryStore]:
@@ -47,46 +45,13 @@ class MemoryStore:
         del settings
         yield self
 
-    def _check(self) -> None:
-        if self.down:
-            raise Unavailable("mongodb", "the in-memory store is down")
-
-    async def prepare(self) -> None:
-        """See `Store.prepare`."""
-        self._check()
-
     async def ping(self) -> None:
         """See `Store.ping`."""
-        self._check()
-
-    async def get(self, image_id: str) -> Document | None:
-        """See `Store.get`."""
-        self._check()
-        return self.documents.get(image_id)
-
-    async def read(self, image_ids: Iterable[str]) -> dict[str, Document]:
-        """See `Store.read`."""
-        self._check()
-        return {key: self.documents[key] for key in image_ids if key in self.documents}
-
-    async def write(self, documents: Sequence[Document]) -> None:
-        """See `Store.write`; `writes` remembers how many documents came at once."""
-        self._check()
-        self.writes.append(len(documents))
-        conflicts = 0
-        for document in documents:
-            held = self.documents.get(document.image_id)
-            if (held.version if held else 0) != document.version:
-                conflicts += 1
-                continue
-            stored = msgspec.structs.replace(document, version=document.version + 1)
-            self.documents[document.image_id] = stored
-        if conflicts:
-            raise Conflict(f"{conflicts} documents were written by somebody else meanwhile")
+        self.check()
 
     async def page(self, query: Query) -> Page:
         """See `Store.page`."""
-        self._check()
+        self.check()
         field = query.sort.field
 
         def place(document: Document) -> Any:

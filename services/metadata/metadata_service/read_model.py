@@ -7,20 +7,22 @@ caller of `apply` returns when its own fact is durable.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import msgspec
-from imagesystem import logs
+from imagesystem import logs, tracing
 from imagesystem.bus import Received
 from imagesystem.errors import Transient
 from imagesystem.events import Fact
+from imagesystem.tracing import Standing
 
 from metadata_service.documents import Document
-from metadata_service.folding import fold
-from metadata_service.store import Conflict, Store
+from metadata_service.folding import fold_all
+from metadata_service.store import Conflict, Edition, Store
 
-__all__ = ["ReadModel"]
+__all__ = ["Change", "ReadModel", "fold_into"]
 
 log = logs.get(__name__)
 
@@ -30,9 +32,23 @@ BATCH = 512
 CONFLICTS = 16
 
 
+class Change(msgspec.Struct, frozen=True):
+    """A document before (None: there was none) and after facts were folded into it."""
+
+    before: Document | None
+    after: Document
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing planned is outstanding any more, and something was before."""
+        was_open = self.before is None or self.before.ready_at is None
+        return was_open and self.after.ready_at is not None
+
+
 class _Waiting(msgspec.Struct, eq=False):
     received: Received[Fact]
-    done: asyncio.Future[None]
+    done: asyncio.Future[Document | None]
+    standing: Standing | None
 
 
 class ReadModel:
@@ -55,15 +71,17 @@ class ReadModel:
             with suppress(asyncio.CancelledError):
                 await writer
 
-    async def apply(self, received: Received[Fact]) -> None:
+    async def apply(self, received: Received[Fact]) -> Document | None:
         """Take one fact into its document; returns when that is durable.
 
+        If it was the last that the image was waiting for, returns the document, else None.
         Raises `Unavailable` when the database is down, `Unstorable` when it cannot hold it.
         """
-        waiting = _Waiting(received, asyncio.get_running_loop().create_future())
+        done = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(received, done, tracing.here())
         self._waiting.append(waiting)
         self._arrived.set()
-        await waiting.done
+        return await waiting.done
 
     async def _write_on(self) -> None:
         while True:
@@ -74,8 +92,9 @@ class ReadModel:
             await self._commit(batch)
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
+        began = time.perf_counter()
         try:
-            changed = await self._fold_in([waiting.received for waiting in batch])
+            changes = await fold_into(self._store, [waiting.received for waiting in batch])
         except asyncio.CancelledError:
             for waiting in batch:
                 waiting.done.cancel()
@@ -86,43 +105,65 @@ class ReadModel:
                 for waiting in batch:
                     await self._commit([waiting])
                 return
-            _settle(batch, error)
+            _refuse(batch, error)
         else:
-            self._applied(changed)
-            _settle(batch, None)
+            _record(batch, time.perf_counter() - began)
+            self._applied(changes.keys())
+            _settle(batch, changes)
 
-    async def _fold_in(self, facts: Sequence[Received[Fact]]) -> Collection[str]:
-        """Fold the facts into their documents and write those that change; returns whose."""
-        for _ in range(CONFLICTS):
-            held = await self._store.read({received.event.image_id for received in facts})
-            changed = _folded(held, facts)
-            if not changed:
-                return ()
-            try:
-                await self._store.write(list(changed.values()))
-            except Conflict:
-                log.info("write_conflict", documents=len(changed))
-                continue
-            return changed.keys()
-        raise Conflict(f"gave way to other writers {CONFLICTS} times")
+
+async def fold_into(store: Edition, facts: Sequence[Received[Fact]]) -> Mapping[str, Change]:
+    """Fold facts into their documents and write those that change; returns those, by image.
+
+    When it returns, what changed is as durable as the store's writes.
+    """
+    for _ in range(CONFLICTS):
+        held = await store.read({received.event.image_id for received in facts})
+        changed = _folded(held, facts)
+        if not changed:
+            return {}
+        try:
+            await store.write(list(changed.values()))
+        except Conflict:
+            log.info("write_conflict", documents=len(changed))
+            continue
+        return {name: Change(held.get(name), after) for name, after in changed.items()}
+    raise Conflict(f"gave way to other writers {CONFLICTS} times")
 
 
 def _folded(held: dict[str, Document], facts: Sequence[Received[Fact]]) -> dict[str, Document]:
-    changed: dict[str, Document] = {}
+    by_image: dict[str, list[Received[Fact]]] = {}
     for received in sorted(facts, key=lambda received: received.sequence):
-        image_id = received.event.image_id
-        before = changed.get(image_id) or held.get(image_id)
-        after = fold(before, received.event, received.sequence)
-        if after is not None:
-            changed[image_id] = after
-    return changed
+        by_image.setdefault(received.event.image_id, []).append(received)
+    folded = {name: fold_all(held.get(name), about) for name, about in by_image.items()}
+    return {name: document for name, document in folded.items() if document is not None}
 
 
-def _settle(batch: Sequence[_Waiting], error: Exception | None) -> None:
+def _settle(batch: Sequence[_Waiting], changes: Mapping[str, Change]) -> None:
+    """Tell the callers; of those about an image that is settled now, the last one gets it."""
+    settled = {name: change.after for name, change in changes.items() if change.settled}
+    for waiting in sorted(batch, key=lambda waiting: -waiting.received.sequence):
+        document = settled.pop(waiting.received.event.image_id, None)
+        if not waiting.done.done():  # else its caller has given up
+            waiting.done.set_result(document)
+
+
+def _refuse(batch: Sequence[_Waiting], error: Exception) -> None:
     for waiting in batch:
-        if waiting.done.done():  # its caller has given up
-            continue
-        if error is None:
-            waiting.done.set_result(None)
-        else:
+        if not waiting.done.done():
             waiting.done.set_exception(error)
+
+
+def _record(batch: Sequence[_Waiting], seconds: float) -> None:
+    """Show the write in the trace of each fact that was in it."""
+    what = {
+        "db.system.name": "mongodb",
+        "db.collection.name": "images",
+        "db.operation.name": "write",
+        "db.operation.batch.size": len(batch),
+    }
+    for waiting in batch:
+        if waiting.standing is not None:
+            tracing.record(
+                "write images", seconds, above=waiting.standing, kind="client", attributes=what
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from imagesystem.errors import Permanent, Transient
 
@@ -12,7 +12,10 @@ from metadata_service.documents import Document
 from metadata_service.queries import Page, Query
 from metadata_service.settings import Settings
 
-__all__ = ["Conflict", "OpenStore", "Store", "Unstorable"]
+if TYPE_CHECKING:
+    from metadata_service.rebuilds.records import Editions
+
+__all__ = ["Conflict", "Edition", "OpenStore", "Store", "Unstorable"]
 
 
 class Conflict(Transient):
@@ -27,15 +30,11 @@ class Unstorable(Permanent):
     code = "unstorable"
 
 
-class Store(Protocol):
+class Edition(Protocol):
     """Documents by image id. Every call raises `Unavailable("mongodb")` when it is down."""
 
     async def prepare(self) -> None:
         """Bring the indexes to what `metadata_service.indexes` declares; idempotent."""
-        ...
-
-    async def ping(self) -> None:
-        """Return if the database answers."""
         ...
 
     async def get(self, image_id: str) -> Document | None:
@@ -53,6 +52,33 @@ class Store(Protocol):
         is stored one higher. Raises `Conflict` if another writer was faster on any of them (the
         others may be written), `Unstorable` if one can never be written.
         """
+        ...
+
+    async def insert(self, documents: Sequence[Document]) -> set[str]:
+        """Write documents that are new; returns the ids of those that were there already.
+
+        Faster than `write`, and durable only with the next thing that is durable.
+        """
+        ...
+
+    async def scan(self, after: str, limit: int) -> list[dict[str, Any]]:
+        """Return the next documents in the order of ids, as plain data."""
+        ...
+
+    async def stored(self, image_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return those of the documents that exist, by image id, as plain data."""
+        ...
+
+
+class Store(Edition, Protocol):
+    """The documents that are served."""
+
+    @property
+    def editions(self) -> Editions:
+        """What rebuilds need besides."""
+
+    async def ping(self) -> None:
+        """Return if the database answers."""
         ...
 
     async def page(self, query: Query) -> Page:

@@ -1,0 +1,189 @@
+"""A collection of documents in MongoDB: reading, writing, and what the server's errors mean.
+
+Only calls that both drivers share are used: `find_one`, `find(…).sort.limit.to_list`,
+`bulk_write`, `create_index`, `drop_index`, `index_information`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import bson
+import msgspec
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
+from imagesystem.errors import Permanent, Transient, Unavailable
+from pymongo import InsertOne, ReplaceOne, WriteConcern
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    OperationFailure,
+    WriteConcernError,
+)
+
+from metadata_service.documents import Document
+from metadata_service.indexes import INDEXES
+from metadata_service.store import Conflict, Unstorable
+
+__all__ = ["ABOVE_IDS", "DUPLICATE_KEY", "DURABLE", "MongoEdition", "answering", "fetched"]
+
+#: `AsyncCollection` or `AsyncIOMotorCollection`, which have no common type.
+Collection: TypeAlias = Any
+
+#: Acknowledged only when it is in the journal (of the majority, where there is one).
+DURABLE = WriteConcern(w="majority", j=True)
+DUPLICATE_KEY = 11000
+INDEX_DIFFERS = frozenset({85, 86})  # IndexOptionsConflict, IndexKeySpecsConflict
+#: A cursor whose collection was exchanged for another meanwhile; asked again, it answers.
+EXCHANGED = frozenset({43, 175, 237})  # CursorNotFound, QueryPlanKilled, CursorKilled
+#: Refusals that say nothing about the request: credentials, disk, shutdown, elections.
+NOT_NOW = EXCHANGED | {*(13, 18, 50, 91, 189, 262, 8000, 10107, 11600, 11602, 13435, 13436, 14031)}
+#: The largest document MongoDB takes.
+MAX_BYTES = 16 * 1024 * 1024
+#: Above every image id: what a collection holds besides documents.
+ABOVE_IDS = "~"
+
+
+class MongoEdition:
+    """See `metadata_service.store.Edition`. What it writes first has `first_version`."""
+
+    def __init__(self, collection: Collection, first_version: int = 1) -> None:
+        self._documents = collection
+        self._first_version = first_version
+
+    async def prepare(self) -> None:
+        """See `Edition.prepare`; an index that differs from its declaration is made anew."""
+        for index in INDEXES:
+            with answering():
+                try:
+                    await self._documents.create_index(list(index.keys), name=index.name)
+                except OperationFailure as error:
+                    if error.code not in INDEX_DIFFERS:
+                        raise
+                    for name in await self._in_the_way(index.name, index.keys):
+                        await self._documents.drop_index(name)
+                    await self._documents.create_index(list(index.keys), name=index.name)
+
+    async def _in_the_way(self, name: str, keys: Sequence[tuple[str, int]]) -> list[str]:
+        existing: Mapping[str, Any] = await self._documents.index_information()
+        return [
+            other
+            for other, found in existing.items()
+            if other == name or [tuple(pair) for pair in found["key"]] == list(keys)
+        ]
+
+    async def get(self, image_id: str) -> Document | None:
+        """See `Edition.get`."""
+        with answering():
+            found = await self._documents.find_one({"_id": image_id})
+        return None if found is None else msgspec.convert(found, Document)
+
+    async def read(self, image_ids: Iterable[str]) -> dict[str, Document]:
+        """See `Edition.read`."""
+        found = await self.stored(image_ids)
+        return {name: msgspec.convert(item, Document) for name, item in found.items()}
+
+    async def write(self, documents: Sequence[Document]) -> None:
+        """See `Edition.write`."""
+        replacements = [_replacement(document, self._first_version) for document in documents]
+        with answering():
+            try:
+                result = await self._documents.bulk_write(replacements, ordered=False)
+            except BulkWriteError as error:
+                raise _verdict(error) from error
+        if result.matched_count + result.upserted_count < len(documents):
+            raise Conflict("a document was written by somebody else meanwhile")
+
+    async def insert(self, documents: Sequence[Document]) -> set[str]:
+        """See `Edition.insert`."""
+        new = [InsertOne(_stored(document, self._first_version)) for document in documents]
+        with answering():
+            try:
+                await self._documents.bulk_write(new, ordered=False)
+            except BulkWriteError as error:
+                verdict = _verdict(error)
+                if not isinstance(verdict, Conflict):
+                    raise verdict from error
+                refused = (error.details or {})["writeErrors"]
+                return {documents[refusal["index"]].image_id for refusal in refused}
+        return set()
+
+    async def scan(self, after: str, limit: int) -> list[dict[str, Any]]:
+        """See `Edition.scan`."""
+        following = {"_id": {"$gt": after, "$lt": ABOVE_IDS}}
+        return await fetched(
+            lambda: self._documents.find(following).sort([("_id", 1)]).limit(limit)
+        )
+
+    async def stored(self, image_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """See `Edition.stored`."""
+        wanted = {"_id": {"$in": list(image_ids)}}
+        found = await fetched(lambda: self._documents.find(wanted))
+        return {item["_id"]: item for item in found}
+
+
+def _replacement(document: Document, first_version: int) -> ReplaceOne[Any]:
+    """Return the write of one document over exactly the version it was made from."""
+    return ReplaceOne(
+        {"_id": document.image_id, "version": document.version},
+        _stored(document, first_version),
+        # Two writers that both saw nothing: the second insert is a duplicate key.
+        upsert=document.version == 0,
+    )
+
+
+def _stored(document: Document, first_version: int) -> RawBSONDocument:
+    version = document.version + 1 if document.version else first_version
+    stored = msgspec.structs.replace(document, version=version)
+    try:
+        encoded = bson.encode(msgspec.to_builtins(stored, builtin_types=(datetime,)))
+    except (BSONError, OverflowError) as error:
+        raise Unstorable(f"{document.image_id}: {error}") from error
+    if len(encoded) > MAX_BYTES:
+        raise Unstorable(f"{document.image_id}: {len(encoded)} bytes, MongoDB takes {MAX_BYTES}")
+    return RawBSONDocument(encoded)
+
+
+async def fetched(find: Callable[[], Any]) -> list[dict[str, Any]]:
+    """Return all that a cursor finds; asked once more if a rebuild took it away."""
+    with answering():
+        try:
+            return list(await find().to_list(None))
+        except OperationFailure as error:
+            if error.code not in EXCHANGED:
+                raise
+            return list(await find().to_list(None))
+
+
+def _verdict(error: BulkWriteError) -> Transient | Permanent:
+    """Say what a bulk write's refusals mean; what is not refused is written."""
+    details = error.details or {}
+    codes = {refusal.get("code") for refusal in details.get("writeErrors", ())}
+    if details.get("writeConcernErrors") or codes & NOT_NOW:
+        return Unavailable("mongodb", f"mongodb did not confirm the write: {error}")
+    if codes == {DUPLICATE_KEY}:
+        return Conflict("a document was written by somebody else meanwhile")
+    return Unstorable(f"mongodb refused the document: {details.get('writeErrors')}"[:1000])
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn the driver's errors into ours: the one place that knows them."""
+    try:
+        yield
+    except (ConnectionFailure, WriteConcernError) as error:
+        raise Unavailable("mongodb", f"mongodb is not available: {_line(error)}") from error
+    except DocumentTooLarge as error:
+        raise Unstorable(_line(error)) from error
+    except OperationFailure as error:
+        if error.code in NOT_NOW:
+            raise Unavailable("mongodb", f"mongodb refuses: {_line(error)}") from error
+        raise
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition(", Timeout:")[0][:300]
