@@ -12,6 +12,15 @@ class Measures:
     """The metadata metrics, in the registry of the process."""
 
     def __init__(self, metrics: Metrics) -> None:
+        # When nothing that was planned is outstanding any more; status: ready, partial, failed.
+        # Where documents are made anew from the log, their images count again.
+        self.upload_to_ready = Histogram(
+            "upload_to_ready_seconds",
+            "Seconds from the upload of an image until everything planned for it was done",
+            ["status"],
+            buckets=(*SECONDS, 120, 300, 600, 3600),
+            registry=metrics.registry,
+        )
         # Browsers and others on `GET /metadata/events` of this process.
         self.open_feeds = Gauge(
             "metadata_feeds_open",

@@ -156,7 +156,7 @@ def _refuse(batch: Sequence[_Waiting], error: Exception) -> None:
 
 def _record(batch: Sequence[_Waiting], seconds: float) -> None:
     """Show the write in the trace of each fact that was in it."""
-    what = {
+    what: tracing.Attributes = {
         "db.system.name": "mongodb",
         "db.collection.name": "images",
         "db.operation.name": "write",
