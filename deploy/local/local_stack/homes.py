@@ -25,6 +25,7 @@ from local_stack.accounts import Subscriber, render
 from local_stack.errors import StackError
 from local_stack.nats_config import ACCOUNTS_FILE
 from local_stack.ports import LOOPBACK
+from local_stack.state import PartState
 
 __all__ = ["ComposeHome", "EmbeddedHome", "Home", "keep", "load", "place"]
 
@@ -61,16 +62,22 @@ class EmbeddedHome:
     """The embedded stack that runs in `data_dir`; raises `StackError` when none does."""
 
     def __init__(self, data_dir: Path) -> None:
-        known = state.read(data_dir)
-        if known is None or known.phase == "stopped" or not processes.is_running(known.supervisor):
-            raise StackError(f"no stack is running in {data_dir}: start one with `image-system up`")
         self._data_dir = data_dir
-        self._servers = [part for part in known.parts if part.name.partition("-")[0] == "nats"]
+        self._servers()
+
+    def _servers(self) -> list[PartState]:
+        """Return the servers as they are now: one that died has another process."""
+        known = state.read(self._data_dir)
+        if known is None or known.phase == "stopped" or not processes.is_running(known.supervisor):
+            raise StackError(
+                f"no stack is running in {self._data_dir}: start one with `image-system up`"
+            )
+        return [part for part in known.parts if part.name.partition("-")[0] == "nats"]
 
     @property
     def addresses(self) -> list[str]:
         """See `Home.addresses`."""
-        return [f"{LOOPBACK}:{part.port}" for part in self._servers]
+        return [f"{LOOPBACK}:{part.port}" for part in self._servers()]
 
     @property
     def lock(self) -> Path:
@@ -93,7 +100,7 @@ class EmbeddedHome:
 
     def reload(self) -> None:
         """See `Home.reload`; a server that does not run reads it when it starts."""
-        for part in self._servers:
+        for part in self._servers():
             if part.process is not None and processes.is_running(part.process):
                 os.kill(part.process.pid, signal.SIGHUP)
 

@@ -95,7 +95,7 @@ async def main() -> None:
     print("listening", flush=True)
     while True:
         try:
-            messages = await facts.fetch(32, timeout=20)
+            messages = await facts.fetch(32, timeout=20, heartbeat=5)
         except nats.errors.TimeoutError:
             continue  # nothing was said
         except nats.errors.Error as error:

@@ -13,7 +13,7 @@ import nats
 import nats.errors
 from imagesystem.bus import api
 from imagesystem.bus.provisioning import CONSUMER_MISSING, SECOND_NS
-from imagesystem.errors import ImageSystemError
+from imagesystem.errors import ImageSystemError, Unavailable
 from imagesystem.permissions import ADMINISTRATOR, inbox_prefix
 from nats.aio.client import Client
 from rich.box import SIMPLE_HEAD
@@ -215,6 +215,19 @@ async def _administering(home: Home) -> AsyncIterator[Client]:
         await client.close()
 
 
+async def _ask(client: Client, subject: str, body: object | None = None) -> dict[str, Any]:
+    """Call JetStream's API, which for a moment of every reload has nobody to answer."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + RELOAD_DEADLINE_S
+    while True:
+        try:
+            return await api.api_call(client, subject, body)
+        except Unavailable:
+            if clock() > deadline or not client.is_connected:
+                raise
+            await asyncio.sleep(_POLL_S)
+
+
 async def _create_durable(client: Client, subscriber: Subscriber) -> None:
     """Make the consumer; without a threshold of inactivity, it waits for ever."""
     config = {
@@ -228,7 +241,7 @@ async def _create_durable(client: Client, subscriber: Subscriber) -> None:
         "max_expires": LONGEST_PULL_S * SECOND_NS,
         "deliver_policy": "all",
     }
-    await api.api_call(
+    await _ask(
         client,
         f"CONSUMER.DURABLE.CREATE.IMAGES.{subscriber.durable}",
         {"stream_name": "IMAGES", "config": config},
@@ -237,7 +250,7 @@ async def _create_durable(client: Client, subscriber: Subscriber) -> None:
 
 async def _delete_durable(client: Client, subscriber: Subscriber) -> None:
     try:
-        await api.api_call(client, f"CONSUMER.DELETE.IMAGES.{subscriber.durable}")
+        await _ask(client, f"CONSUMER.DELETE.IMAGES.{subscriber.durable}")
     except api.JetStreamError as error:
         if error.error_code != CONSUMER_MISSING:
             raise
@@ -251,7 +264,7 @@ async def _subscription(client: Client, subscriber: Subscriber) -> Subscription:
         created_at=subscriber.created_at,
     )
     try:
-        info = await api.api_call(client, f"CONSUMER.INFO.IMAGES.{subscriber.durable}")
+        info = await _ask(client, f"CONSUMER.INFO.IMAGES.{subscriber.durable}")
     except api.JetStreamError as error:
         if error.error_code != CONSUMER_MISSING:
             raise
