@@ -14,6 +14,7 @@ from imagesystem.bus.tailing import MemoryDoorbell
 from imagesystem.errors import Rejected, Unavailable
 from imagesystem.metrics import Metrics
 from metadata_service.feeds.hub import Feed, Hub
+from metadata_service.feeds.reading import Log
 from metadata_service.feeds.selection import Selection, parse_types
 from metadata_service.feeds.tail import Tail
 from metadata_service.measures import Measures
@@ -74,12 +75,12 @@ class Reader:
 class Desk:
     """A bus with a hub on it."""
 
-    def __init__(self, bus: MemoryBus, hub: Hub) -> None:
-        self.bus, self.hub = bus, hub
+    def __init__(self, bus: MemoryBus, hub: Hub, tail: Tail) -> None:
+        self.bus, self.hub, self.tail = bus, hub, tail
 
     async def reader(self, after: int | None = None, **wanted: Any) -> Reader:
         said = self.bus.sequence
-        while self.hub.tail.position is None or self.hub.tail.position < said:
+        while self.tail.position is None or self.tail.position < said:
             await asyncio.sleep(0.001)  # "now" is as far as the tail has come
         reader = Reader(self.hub.open(Selection(**wanted), after))
         await reader.step()
@@ -93,7 +94,8 @@ async def opened(
     bus = MemoryBus()
     async with Tail(bus, MemoryDoorbell(bus), keep_bytes=keep_bytes).running() as tail:
         gauge = Measures(Metrics()).open_feeds
-        yield Desk(bus, Hub(bus, tail, most=most, keep_alive_s=keep_alive_s, open_feeds=gauge))
+        hub = Hub(Log(bus, tail), most=most, keep_alive_s=keep_alive_s, open_feeds=gauge)
+        yield Desk(bus, hub, tail)
 
 
 @pytest.fixture
@@ -178,9 +180,9 @@ async def test_who_is_slow_catches_up_from_the_log():
         slow = await desk.reader()
         for number in range(200):  # far more than is kept in memory
             await desk.bus.publish(uploaded(image_id(number)))
-        while desk.hub.tail.position != 200:
+        while desk.tail.position != 200:
             await asyncio.sleep(0.001)
-        assert desk.hub.tail.floor > 100
+        assert desk.tail.floor > 100
         events = await slow.take(200)
     assert [int(event["sequence"]) for event in events] == list(range(1, 201))
 
@@ -250,7 +252,7 @@ async def test_while_nats_is_away_nothing_opens_and_open_feeds_wait():
     bus.down = True
     async with Tail(bus, MemoryDoorbell(bus)).running() as tail:
         gauge = Measures(Metrics()).open_feeds
-        hub = Hub(bus, tail, most=1, keep_alive_s=1, open_feeds=gauge)
+        hub = Hub(Log(bus, tail), most=1, keep_alive_s=1, open_feeds=gauge)
         await asyncio.sleep(0)
         with pytest.raises(Unavailable):
             hub.open(Selection(), None)

@@ -11,14 +11,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from imagesystem import logs
-from imagesystem.bus import Bus
 from imagesystem.errors import ImageSystemError, Rejected
 from prometheus_client import Gauge
 
-from metadata_service.feeds.cloudevents import structured
-from metadata_service.feeds.owners import Owners
+from metadata_service.feeds.reading import Log, Reader
 from metadata_service.feeds.selection import Selection
-from metadata_service.feeds.tail import Recent, Tail, stretches
+from metadata_service.feeds.tail import Recent
 
 __all__ = ["Feed", "Hub"]
 
@@ -26,29 +24,22 @@ log = logs.get(__name__)
 
 #: What a browser waits before it connects again, and what others are asked to wait.
 RETRY_S = 3
-#: Bytes of events handed over at once, and facts read from the log at once.
+#: Bytes of events handed over at once.
 CHUNK_BYTES = 64 * 1024
-PAGE = 32
 FAILED_READ_S = 1.0
 
 
 class Hub:
     """Opens feeds, wakes them, and closes them all when the service stops."""
 
-    def __init__(
-        self, bus: Bus, tail: Tail, *, most: int, keep_alive_s: float, open_feeds: Gauge
-    ) -> None:
-        self.bus = bus
-        self.tail = tail
-        self.owners = Owners(bus)
+    def __init__(self, log: Log, *, most: int, keep_alive_s: float, open_feeds: Gauge) -> None:
         self.keep_alive_s = keep_alive_s
         self.closing = False
+        self._log = log
         self._most = most
         self._open_feeds = open_feeds
         self._feeds: set[Feed] = set()
-        #: Reads of the log at once: many may come back at the same moment.
-        self.reading = asyncio.Semaphore(8)
-        tail.listen(self._told)
+        log.tail.listen(self._told)
 
     def open(self, selection: Selection, after: int | None) -> Feed:
         """Return a feed of what comes after a sequence, or from now on.
@@ -65,9 +56,10 @@ class Hub:
                 actual=len(self._feeds),
                 headers={"retry-after": str(RETRY_S)},
             )
-        now = self.tail.begun()
+        now = self._log.tail.begun()
         # A place that is yet to come is one in another log: there is nothing to catch up with.
-        feed = Feed(self, selection, now if after is None else min(after, now))
+        place = now if after is None else min(after, now)
+        feed = Feed(self, Reader(self._log, selection, place))
         self._feeds.add(feed)
         self._open_feeds.set(len(self._feeds))
         return feed
@@ -84,29 +76,30 @@ class Hub:
             feed.bell.set()
 
     def _told(self, new: list[Recent]) -> None:
-        for recent in new:
-            if recent.owner is not None:
-                self.owners.learn(recent.subject.split(".")[2], recent.owner)
         for feed in self._feeds:
             feed.told(new)
 
 
 class Feed:
-    """One reader: what it wants, and how far it has come (`place`, a sequence)."""
+    """One reader and what is sent to it."""
 
-    def __init__(self, hub: Hub, selection: Selection, place: int) -> None:
+    def __init__(self, hub: Hub, reader: Reader) -> None:
         self.bell = asyncio.Event()
-        self.place = place
         self._hub = hub
-        self._selection = selection
+        self._reader = reader
         self._idle = False
+
+    @property
+    def place(self) -> int:
+        """The sequence up to which everything wanted was sent."""
+        return self._reader.place
 
     def told(self, new: list[Recent]) -> None:
         """Wake up if there is something in it; else the place moves on, if nothing is left."""
-        if any(self._selection.wants(recent.subject) for recent in new):
+        if any(self._reader.wants(recent) for recent in new):
             self.bell.set()
         elif self._idle and not self.bell.is_set():
-            self.place = new[-1].sequence
+            self._reader.place = new[-1].sequence
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
         """Yield the lines of the feed (text/event-stream), until the service stops.
@@ -117,15 +110,17 @@ class Feed:
         while not self._hub.closing:
             self.bell.clear()
             try:
-                chunk = await self._next()
+                found = await self._reader.next(CHUNK_BYTES)
             except ImageSystemError as error:
                 log.warning("feed_waits", error=error.message)
                 await asyncio.sleep(FAILED_READ_S)
                 yield b": waiting\n\n"
                 continue
-            if chunk:
-                yield chunk
-            elif self.place >= self._hub.tail.begun() and not await self._woken():
+            if found:
+                yield b"".join(
+                    b"id: %d\ndata: %s\n\n" % (recent.sequence, recent.json) for recent in found
+                )
+            elif self._reader.at_end and not await self._woken():
                 yield b": keep-alive\nid: %d\n\n" % self.place
         yield b": the service is stopping, connect again\n\n"
 
@@ -144,41 +139,3 @@ class Feed:
         finally:
             self._idle = False
         return True
-
-    async def _next(self) -> bytes:
-        """Return what is wanted of what comes next, and move on; empty: nothing of it was."""
-        if self.place < self._hub.tail.floor:
-            return await self._from_log()
-        recent = self._hub.tail.since(self.place, CHUNK_BYTES)
-        wanted = [item for item in recent if await self._wants(item.subject)]
-        if recent:
-            self.place = recent[-1].sequence
-        else:
-            # What nobody can read is passed over, and has no place among the recent.
-            self.place = max(self.place, self._hub.tail.begun())
-        return b"".join(_frame(item.sequence, item.json) for item in wanted)
-
-    async def _from_log(self) -> bytes:
-        """Read one page of the log: its latest states; superseded ones are not there any more."""
-        hub, known = self._hub, self._hub.tail.begun()
-        async with hub.reading:
-            pattern = self._selection.pattern
-            async with stretches(hub.bus, pattern=pattern, after=self.place, batch=PAGE) as pages:
-                page = await anext(pages, None)
-        if page is None:  # to the end, as the leader knows it: beyond all that the tail has read
-            self.place = max(self.place, known)
-            return b""
-        wanted = [fact for fact in page.facts if await self._wants(fact.subject)]
-        self.place = page.last
-        return b"".join(_frame(fact.sequence, structured(fact)) for fact in wanted)
-
-    async def _wants(self, subject: str) -> bool:
-        if not self._selection.wants(subject):
-            return False
-        if self._selection.owner is None:
-            return True
-        return await self._hub.owners.of(subject.split(".")[2]) == self._selection.owner
-
-
-def _frame(sequence: int, json: bytes) -> bytes:
-    return b"id: %d\ndata: %s\n\n" % (sequence, json)

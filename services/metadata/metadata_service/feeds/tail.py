@@ -20,9 +20,9 @@ from imagesystem.bus.tailing import Doorbell
 from imagesystem.errors import ImageSystemError, Unavailable
 from imagesystem.events import Uploaded
 
-from metadata_service.feeds.cloudevents import structured
+from metadata_service.feeds.cloudevents import event_id, structured
 
-__all__ = ["Listener", "Recent", "Tail", "stretches"]
+__all__ = ["Listener", "Recent", "Tail", "recent_of", "stretches"]
 
 log = logs.get(__name__)
 
@@ -52,9 +52,26 @@ class Recent(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     sequence: int
+    event_id: str
     subject: str
     json: bytes
     owner: str | None = None
+
+    @property
+    def image_id(self) -> str:
+        """The image that it is about."""
+        return self.subject.split(".")[2]
+
+
+def recent_of(fact: Received[Any]) -> Recent:
+    """Return a fact as it is kept."""
+    return Recent(
+        sequence=fact.sequence,
+        event_id=event_id(fact),
+        subject=fact.subject,
+        json=structured(fact),
+        owner=fact.event.owner if isinstance(fact.event, Uploaded) else None,
+    )
 
 
 class Tail:
@@ -140,15 +157,7 @@ class Tail:
                 self.position = stretch.last
 
     def _take(self, facts: list[Received[Any]]) -> None:
-        new = [
-            Recent(
-                sequence=fact.sequence,
-                subject=fact.subject,
-                json=structured(fact),
-                owner=fact.event.owner if isinstance(fact.event, Uploaded) else None,
-            )
-            for fact in facts
-        ]
+        new = [recent_of(fact) for fact in facts]
         self._recent += new
         self._bytes += sum(len(recent.json) for recent in new)
         self._forget()
