@@ -21,8 +21,9 @@ def test_every_setting_is_in_the_readme() -> None:
             assert float(default) == field.default, row
 
 
-def test_every_operation_and_parameter_is_in_the_readme() -> None:
+def test_every_operation_is_in_the_readme_under_its_category() -> None:
     for operation in REGISTRY.values():
-        row = next(line for line in README.splitlines() if line.startswith(f"| `{operation.name}`"))
-        for parameter in operation.parameters:
-            assert f"`{parameter.name}`" in row
+        row = next(
+            line for line in README.splitlines() if line.startswith(f"| {operation.category}")
+        )
+        assert f"`{operation.name}`" in row

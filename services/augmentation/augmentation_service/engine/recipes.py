@@ -163,7 +163,7 @@ class _Reader:
         self._fault(
             "unknown_operation",
             path,
-            f"there is no operation {shown(name)}{hint} Known: {known}",
+            f"there is no operation {shown(name)}{hint}",
             allowed=known,
             actual=shown(name),
         )

@@ -1,8 +1,9 @@
-"""Moving pixels to where an affine move says: interpolation, and what appears at the edges."""
+"""Moving pixels to where a move says: interpolation, and what appears at the edges."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -10,11 +11,25 @@ from numpy.typing import NDArray
 
 from augmentation_service.engine import alpha
 from augmentation_service.engine.errors import TooLarge
-from augmentation_service.engine.images import Image, size_of, to_floats, with_channels
-from augmentation_service.engine.moves import Affine
+from augmentation_service.engine.fields import Field
+from augmentation_service.engine.images import Image, Size, size_of, to_floats, with_channels
+from augmentation_service.engine.moves import Affine, Homography
 from augmentation_service.engine.parameters import Choice, Colour
 
-__all__ = ["BORDER", "FILL", "INTERPOLATION", "colour_of", "pixel_of", "warp_affine"]
+__all__ = [
+    "BORDER",
+    "BORDERS",
+    "FILL",
+    "INTERPOLATION",
+    "INTERPOLATIONS",
+    "colour_of",
+    "pixel_of",
+    "resampled",
+    "scaled",
+    "warp_affine",
+    "warp_field",
+    "warp_perspective",
+]
 
 #: OpenCV counts warped pixels in 16-bit integers.
 MAX_SIDE = 32_766
@@ -36,6 +51,7 @@ BORDER = Choice(
         "fill": "the colour `fill`",
         "edge": "the nearest pixel of the edge, repeated",
         "reflect": "the picture, mirrored at its edge",
+        "wrap": "the picture, repeated",
     },
     default="fill",
 )
@@ -45,16 +61,20 @@ FILL = Colour(
     default="#00000000",
 )
 
-_INTERPOLATIONS = {
+INTERPOLATIONS = {
     "nearest": cv2.INTER_NEAREST,
     "linear": cv2.INTER_LINEAR,
     "cubic": cv2.INTER_CUBIC,
 }
-_BORDERS = {
+BORDERS = {
     "fill": cv2.BORDER_CONSTANT,
     "edge": cv2.BORDER_REPLICATE,
     "reflect": cv2.BORDER_REFLECT,
+    "wrap": cv2.BORDER_WRAP,
 }
+
+#: (array, border value) -> array: a resampling of OpenCV.
+Kernel: TypeAlias = Callable[[NDArray[Any], list[float]], NDArray[Any]]
 
 
 def colour_of(text: str, channels: int) -> tuple[int, ...]:
@@ -71,35 +91,113 @@ def colour_of(text: str, channels: int) -> tuple[int, ...]:
 def pixel_of(text: str, image: Image) -> NDArray[Any]:
     """Return a colour as a pixel (C,) of the image's type; see `colour_of`."""
     values = np.array(colour_of(text, image.shape[2]), np.uint8)
-    return values if image.dtype == np.uint8 else to_floats(values)
+    return to_floats(values) if image.dtype == np.float32 else values
 
 
-def warp_affine(image: Image, move: Affine, *, interpolation: str, border: str, fill: str) -> Image:
+def resampled(image: Image, kernel: Kernel, *, interpolation: str, border: str, fill: str) -> Image:
+    """Return what `kernel` makes of the picture; of RGBA, each pixel counts as it is seen."""
+    channels = image.shape[2]
+    colour = pixel_of(fill, image)
+    # The nearest pixel is copied with whatever it has; all else is a mixture.
+    if channels == 4 and interpolation != "nearest" and not _all_opaque(image, border, colour):
+        value = alpha.weighted(colour[None, None])[0, 0].tolist()
+        return alpha.divided(kernel(alpha.weighted(image), value))
+    result = kernel(image, colour.tolist())
+    if image.dtype == np.float32 and interpolation == "cubic":
+        result = np.clip(result, 0, 1)  # it overshoots
+    return with_channels(result, channels)
+
+
+def _all_opaque(image: Image, border: str, colour: NDArray[Any]) -> bool:
+    top = 255 if image.dtype == np.uint8 else 1
+    return (border != "fill" or bool(colour[3] == top)) and alpha.is_opaque(image)
+
+
+def _check_sides(image: Image, after: Size) -> None:
+    longest = max(*size_of(image), *after)
+    if longest > MAX_SIDE:
+        raise TooLarge("side", MAX_SIDE, longest)
+
+
+def warp_affine(
+    image: Image, move: Affine, *, interpolation: str, border: str, fill: str, **_: object
+) -> Image:
     """Return the picture moved by `move`; parameters as declared in this module.
 
     Raises `TooLarge` when a side, before or after, is longer than OpenCV can count.
     """
-    longest = max(*size_of(image), *move.size)
-    if longest > MAX_SIDE:
-        raise TooLarge("side", MAX_SIDE, longest)
-    channels = image.shape[2]
-    colour = pixel_of(fill, image)
-    # The nearest pixel is copied with whatever it has; all else is a mixture.
-    mixed_with_opacity = channels == 4 and interpolation != "nearest"
-    source: alpha.Weighted | Image = image
-    value = colour.tolist()
-    if mixed_with_opacity:
-        source, value = alpha.weighted(image), alpha.weighted(colour[None, None])[0, 0].tolist()
-    warped = cv2.warpAffine(
-        source,
-        move.pixel_matrix,
-        move.size,
-        flags=_INTERPOLATIONS[interpolation],
-        borderMode=_BORDERS[border],
-        borderValue=value,
-    )
-    if mixed_with_opacity:
-        return alpha.divided(warped)
-    if image.dtype != np.uint8 and interpolation == "cubic":
-        warped = np.clip(warped, 0, 1)  # it overshoots
-    return with_channels(warped, channels)
+    if move.is_identity and move.size == size_of(image):
+        return image
+    _check_sides(image, move.size)
+
+    def kernel(array: NDArray[Any], value: list[float]) -> NDArray[Any]:
+        return cv2.warpAffine(
+            array,
+            move.pixel_matrix,
+            move.size,
+            flags=INTERPOLATIONS[interpolation],
+            borderMode=BORDERS[border],
+            borderValue=value,
+        )
+
+    return resampled(image, kernel, interpolation=interpolation, border=border, fill=fill)
+
+
+def warp_perspective(
+    image: Image, move: Homography, *, interpolation: str, border: str, fill: str, **_: object
+) -> Image:
+    """Return the picture moved by `move`; raises `TooLarge` as `warp_affine` does."""
+    if move.is_identity and move.size == size_of(image):
+        return image
+    _check_sides(image, move.size)
+
+    def kernel(array: NDArray[Any], value: list[float]) -> NDArray[Any]:
+        return cv2.warpPerspective(
+            array,
+            move.pixel_matrix,
+            move.size,
+            flags=INTERPOLATIONS[interpolation],
+            borderMode=BORDERS[border],
+            borderValue=value,
+        )
+
+    return resampled(image, kernel, interpolation=interpolation, border=border, fill=fill)
+
+
+def warp_field(
+    image: Image, move: Field, *, interpolation: str, border: str, fill: str, **_: object
+) -> Image:
+    """Return the picture moved by `move`; raises `TooLarge` as `warp_affine` does."""
+    if not move.nodes.any():
+        return image
+    _check_sides(image, move.size)
+    map_x, map_y = move.maps()
+
+    def kernel(array: NDArray[Any], value: list[float]) -> NDArray[Any]:
+        return cv2.remap(
+            array,
+            map_x,
+            map_y,
+            interpolation=INTERPOLATIONS[interpolation],
+            borderMode=BORDERS[border],
+            borderValue=value,
+        )
+
+    return resampled(image, kernel, interpolation=interpolation, border=border, fill=fill)
+
+
+def scaled(image: Image, after: Size, interpolation: str) -> Image:
+    """Return the picture in another size; made smaller, each pixel is a mean (unless nearest)."""
+    if after == size_of(image):
+        return image
+    flag = INTERPOLATIONS[interpolation]
+    if interpolation != "nearest" and after[0] <= image.shape[1] and after[1] <= image.shape[0]:
+        flag = cv2.INTER_AREA
+    if interpolation == "nearest":
+        flag = cv2.INTER_NEAREST_EXACT
+
+    def kernel(array: NDArray[Any], value: list[float]) -> NDArray[Any]:
+        del value
+        return cv2.resize(array, after, interpolation=flag)
+
+    return resampled(image, kernel, interpolation=interpolation, border="edge", fill="#000000")

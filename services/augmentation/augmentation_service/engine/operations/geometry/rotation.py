@@ -1,4 +1,4 @@
-"""Operations that move pixels: rotate, flip."""
+"""Operations that turn pictures by any angle: rotate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 
 from augmentation_service.engine.declarations import GeometricOperation
 from augmentation_service.engine.images import Image, Size, with_channels
-from augmentation_service.engine.moves import Affine, Move
+from augmentation_service.engine.moves import Affine
 from augmentation_service.engine.parameters import Choice, Number
 from augmentation_service.engine.randomness import Stream
 from augmentation_service.engine.warping import BORDER, FILL, INTERPOLATION, warp_affine
@@ -38,15 +38,7 @@ def _rotation(size: Size, stream: Stream, *, angle: float, canvas: str, **_: obj
         )
     # About the middle of the picture, which becomes the middle of the canvas; y grows
     # downwards, so that counter-clockwise is this way round.
-    return Affine(
-        size=size,
-        xx=cos,
-        xy=sin,
-        x0=(size[0] - cos * width - sin * height) / 2,
-        yx=-sin,
-        yy=cos,
-        y0=(size[1] + sin * width - cos * height) / 2,
-    )
+    return Affine.about_middle((width, height), size, ((cos, sin), (-sin, cos)))
 
 
 def _rotated(
@@ -67,19 +59,6 @@ def _rotated(
     if angle == 180 or (angle in _TURNS and (canvas == "expand" or width == height)):
         return with_channels(cv2.rotate(image, _TURNS[angle]), channels)
     return warp_affine(image, move, interpolation=interpolation, border=border, fill=fill)
-
-
-def _reflection(size: Size, stream: Stream, *, axis: str) -> Affine:
-    del stream
-    width, height = size
-    if axis == "x":
-        return Affine(size=size, yy=-1.0, y0=height)
-    return Affine(size=size, xx=-1.0, x0=width)
-
-
-def _flipped(image: Image, move: Move, *, axis: str) -> Image:
-    del move
-    return with_channels(cv2.flip(image, 0 if axis == "x" else 1), image.shape[2])
 
 
 OPERATIONS = (
@@ -115,24 +94,5 @@ OPERATIONS = (
         "otherwise a few of 255 levels at hard edges",
         neutral={"angle": 0.0},
         example={"angle": 20.0},
-    ),
-    GeometricOperation(
-        name="flip",
-        category="geometry",
-        description="Mirrors the picture.",
-        parameters=(
-            Choice(
-                name="axis",
-                description="the axis that it is turned over",
-                choices={
-                    "x": "the horizontal one: upside down",
-                    "y": "the vertical one: left becomes right",
-                },
-            ),
-        ),
-        move=_reflection,
-        warp=_flipped,
-        exact=True,
-        example={"axis": "y"},
     ),
 )

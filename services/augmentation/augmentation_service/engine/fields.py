@@ -1,0 +1,160 @@
+"""Moves that bend: a displacement for every point, given at the nodes of a coarse grid.
+
+A field says for each point of the result where in the source it comes from, relative to it. It is
+known at nodes `cell` pixels apart and interpolated between them, for pixels and for labels by the
+same formula. The way back, which labels need, is found by Newton's method.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from augmentation_service.engine.images import Size
+from augmentation_service.engine.moves import Points
+
+__all__ = ["Field", "Interpolation", "cells_of", "node_places"]
+
+#: Between nodes: in each cell bilinear; in each half of a cell a plane; cubic B-spline.
+Interpolation: TypeAlias = Literal["bilinear", "triangles", "spline"]
+_STEPS = 30
+_CLOSE = 1e-7
+#: Pixels to either side between which slopes are measured.
+_ASIDE = 1e-3
+#: Of displacements that change by less than a pixel per pixel, nothing is folded.
+_STEEPEST = 0.8
+
+
+def cells_of(size: Size, spacing: float) -> tuple[int, int]:
+    """Return into how many cells, across and down, nodes at most `spacing` apart divide it."""
+    return max(1, math.ceil(size[0] / spacing)), max(1, math.ceil(size[1] / spacing))
+
+
+def node_places(size: Size, cells: tuple[int, int]) -> NDArray[np.float64]:
+    """Return where the nodes lie: (2, down + 1, across + 1), x then y, edge to edge."""
+    x = np.linspace(0, size[0], cells[0] + 1)
+    y = np.linspace(0, size[1], cells[1] + 1)
+    return np.stack(np.meshgrid(x, y))
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """The result's point p comes from p + d(p) in the source; both have the same size.
+
+    `nodes`: float64 (2, rows, columns), displacements in x and y in pixels, at least two by two;
+    from edge to edge, for `spline` with one more node beyond each edge.
+    """
+
+    size: Size
+    nodes: NDArray[np.float64]
+    interpolation: Interpolation = "bilinear"
+    straight: ClassVar[bool] = False
+
+    def sources(self, points: Points) -> Points:
+        """Return where the result's points come from."""
+        moved: Points = points + self._displacements(np.clip(points, 0, self.size))
+        return moved
+
+    def points(self, points: Points) -> Points:
+        """See `Move.points`; outside of the canvas the nearest edge's displacement counts."""
+        found = points.astype(np.float64)
+        found -= self._displacements(np.clip(found, 0, self.size))
+        for _ in range(_STEPS):
+            missed = self.sources(found) - points
+            if np.abs(missed).max(initial=0) < _CLOSE:
+                break
+            # The derivatives by differences; a cell's edge makes them no less useful.
+            by_x, by_y = (
+                (self.sources(found + aside) - self.sources(found - aside)) / (2 * _ASIDE)
+                for aside in _ASIDE * np.eye(2)
+            )
+            determinant = by_x[:, 0] * by_y[:, 1] - by_x[:, 1] * by_y[:, 0]
+            determinant = np.where(np.abs(determinant) < 0.05, 0.05, determinant)
+            found[:, 0] -= (by_y[:, 1] * missed[:, 0] - by_y[:, 0] * missed[:, 1]) / determinant
+            found[:, 1] -= (by_x[:, 0] * missed[:, 1] - by_x[:, 1] * missed[:, 0]) / determinant
+        return found
+
+    def unfolded(self) -> Field:
+        """Return the field made weaker, as a whole, until it folds nothing."""
+        steepest = self._steepest()
+        if steepest <= _STEEPEST:
+            return self
+        return msgspec.structs.replace(self, nodes=self.nodes * (_STEEPEST / steepest))
+
+    def _steepest(self) -> float:
+        """Return by how many pixels displacements change at most for a pixel's step."""
+        _, rows, columns = self.nodes.shape
+        weights, slopes = [], []
+        for side, nodes in zip(self.size, (columns, rows), strict=True):
+            places = (np.arange(4 * nodes, dtype=np.float64) + 0.5) * (side / (4 * nodes))
+            weights.append(self._weights(places, side, nodes))
+            after = self._weights(places + _ASIDE, side, nodes)
+            slopes.append((after - self._weights(places - _ASIDE, side, nodes)) / (2 * _ASIDE))
+        by_x = weights[1] @ self.nodes @ slopes[0].T
+        by_y = slopes[1] @ self.nodes @ weights[0].T
+        return float((np.abs(by_x) + np.abs(by_y)).max())
+
+    def maps(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return for each pixel the column and the row in the source that it comes from."""
+        width, height = self.size
+        x, y = (np.arange(side, dtype=np.float64) + 0.5 for side in self.size)
+        columns = self._weights(x, width, self.nodes.shape[2])
+        rows = self._weights(y, height, self.nodes.shape[1])
+        left, right = rows.astype(np.float32), np.ascontiguousarray(columns.T, np.float32)
+        map_x, map_y = (left @ (plane.astype(np.float32) @ right) for plane in self.nodes)
+        if self.interpolation == "triangles":
+            i, u = self._cell(x, width, self.nodes.shape[2])
+            j, v = self._cell(y, height, self.nodes.shape[1])
+            bend = (np.maximum(0, u + v[:, None] - 1) - u * v[:, None]).astype(np.float32)
+            twist = self._twists().astype(np.float32)[:, j[:, None], i]
+            map_x += bend * twist[0]
+            map_y += bend * twist[1]
+        map_x += (x - 0.5).astype(np.float32)
+        map_y += (y - 0.5).astype(np.float32)[:, None]
+        return map_x, map_y
+
+    def _displacements(self, points: Points) -> Points:
+        columns = self._weights(points[:, 0], self.size[0], self.nodes.shape[2])
+        rows = self._weights(points[:, 1], self.size[1], self.nodes.shape[1])
+        found: Points = np.einsum("nr,drc,nc->nd", rows, self.nodes, columns, optimize=True)
+        if self.interpolation == "triangles":
+            i, u = self._cell(points[:, 0], self.size[0], self.nodes.shape[2])
+            j, v = self._cell(points[:, 1], self.size[1], self.nodes.shape[1])
+            found = found + ((np.maximum(0, u + v - 1) - u * v) * self._twists()[:, j, i]).T
+        return found
+
+    def _cell(
+        self, places: NDArray[np.float64], side: int, nodes: int
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return in which cell places lie, and how far in it, 0 to 1."""
+        beyond = 2 if self.interpolation == "spline" else 0
+        cells = nodes - 1 - beyond
+        scaled = places * (cells / side)
+        cell = np.clip(scaled.astype(np.intp), 0, cells - 1)
+        return cell, scaled - cell
+
+    def _weights(self, places: NDArray[np.float64], side: int, nodes: int) -> NDArray[np.float64]:
+        """Return how much each node counts at places along one axis: (N, nodes)."""
+        cell, t = self._cell(places, side, nodes)
+        parts: tuple[NDArray[np.float64], ...] = (1 - t, t)
+        if self.interpolation == "spline":
+            parts = (
+                (1 - t) ** 3 / 6,
+                (3 * t**3 - 6 * t**2 + 4) / 6,
+                (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6,
+                t**3 / 6,
+            )
+        weights = np.zeros((len(places), nodes))
+        every = np.arange(len(places))
+        for offset, part in enumerate(parts):
+            weights[every, cell + offset] = part
+        return weights
+
+    def _twists(self) -> NDArray[np.float64]:
+        """Return what makes each cell no plane: (2, rows - 1, columns - 1)."""
+        n = self.nodes
+        twists: NDArray[np.float64] = n[:, 1:, 1:] - n[:, 1:, :-1] - n[:, :-1, 1:] + n[:, :-1, :-1]
+        return twists
