@@ -16,6 +16,8 @@ from litestar.di import Provide
 
 from metadata_service import contract, mongo
 from metadata_service.cursors import Cursors, cursor_key
+from metadata_service.dead_letters import Desk
+from metadata_service.dead_letters import routes as dead_letter_routes
 from metadata_service.edits import Edits
 from metadata_service.feeds import Hub
 from metadata_service.feeds import routes as feed_routes
@@ -51,6 +53,7 @@ def create_app(
         async with connect(settings, health, metrics) as connected, open_store(settings) as store:
             waiters = Waiters(store)
             edits = Edits(connected.bus, settings)
+            app.state.desk = Desk(connected.bus, connected.letters)
             app.state.library = Library(store, waiters, edits, apply_wait_s=settings.apply_wait_s)
             async with (
                 Tail(connected.bus, connected.doorbell).running() as tail,
@@ -83,11 +86,18 @@ def create_app(
         settings=settings,
         health=health,
         measures=metrics,
-        routes=[*ROUTES, *contract.ROUTES, *feed_routes.ROUTES, *rebuild_routes.ROUTES],
+        routes=[
+            *ROUTES,
+            *contract.ROUTES,
+            *dead_letter_routes.ROUTES,
+            *feed_routes.ROUTES,
+            *rebuild_routes.ROUTES,
+        ],
         lifespan=lifespan,
         dependencies={
             "library": Provide(_library, sync_to_thread=False),
             "hub": Provide(feed_routes.provide_hub, sync_to_thread=False),
+            "desk": Provide(dead_letter_routes.provide_desk, sync_to_thread=False),
             "rebuilder": Provide(rebuild_routes.provide_rebuilder, sync_to_thread=False),
             "cursors": Provide(lambda: cursors, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
