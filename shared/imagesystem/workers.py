@@ -8,29 +8,22 @@ whole executor: with one process each, that is exactly the guilty call.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
-import signal
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from imagesystem import logs, tracing
 from imagesystem.errors import Transient
+from imagesystem.lanes import Lane, WorkerDied
 
 __all__ = ["WorkerDied", "WorkerPool", "usable_cores"]
 
 R = TypeVar("R")
 log = logs.get(__name__)
-
-
-class WorkerDied(Transient):
-    """The process died while it worked on this call (a crash, or out of memory)."""
-
-    code = "worker_died"
 
 
 def usable_cores() -> int:
@@ -40,50 +33,6 @@ def usable_cores() -> int:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         cores = min(cores or 1, max(1, int(quota) // int(period)))
     return max(1, cores or 1)
-
-
-def _begin(initializer: Callable[[], None] | None, niceness: int) -> None:
-    os.nice(niceness)
-    # Ctrl-C reaches the whole process group; only the service decides when workers stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if initializer is not None:
-        initializer()
-
-
-class _Lane:
-    """One worker process, started on demand and again after it died."""
-
-    def __init__(self, initializer: Callable[[], None] | None, niceness: int) -> None:
-        self._initializer = initializer
-        self._niceness = niceness
-        self._executor: ProcessPoolExecutor | None = None
-        self.pid: int | None = None
-
-    async def start(self) -> ProcessPoolExecutor:
-        if self._executor is None:
-            executor = ProcessPoolExecutor(
-                max_workers=1,
-                # spawn: the parent has threads and sockets that a fork must not copy
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_begin,
-                initargs=(self._initializer, self._niceness),
-            )
-            try:
-                self.pid = await asyncio.wrap_future(executor.submit(os.getpid))
-            except BrokenProcessPool as error:
-                raise WorkerDied("a worker process died while it started") from error
-            self._executor = executor
-        return self._executor
-
-    def kill(self) -> ProcessPoolExecutor | None:
-        executor, pid = self._executor, self.pid
-        self._executor = self.pid = None
-        if pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        if executor is not None:
-            executor.shutdown(wait=False, cancel_futures=True)
-        return executor
 
 
 class WorkerPool:
@@ -101,15 +50,15 @@ class WorkerPool:
         niceness: int = 0,
     ) -> None:
         self.size = size
-        self._lanes = [_Lane(initializer, niceness) for _ in range(size)]
-        self._free: asyncio.LifoQueue[_Lane] = asyncio.LifoQueue()
-        self.waiting = 0
+        self._lanes = [Lane(initializer, niceness) for _ in range(size)]
+        self._idle: list[Lane] = []
+        self._urgent: deque[asyncio.Future[Lane]] = deque()
+        self._patient: deque[asyncio.Future[Lane]] = deque()
 
     async def __aenter__(self) -> WorkerPool:
         """Start all processes, so that the first call does not wait for an import."""
         await asyncio.gather(*(lane.start() for lane in self._lanes))
-        for lane in self._lanes:
-            self._free.put_nowait(lane)
+        self._idle = list(self._lanes)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -123,53 +72,111 @@ class WorkerPool:
         """The process ids of the workers that run."""
         return [lane.pid for lane in self._lanes if lane.pid is not None]
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a worker."""
+        return len(self._urgent) + len(self._patient)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call would have to wait."""
+        return not self._idle
+
     async def run(
         self,
         function: Callable[..., R],
         *args: object,
         deadline_s: float = 60.0,
         called: str = "",
+        patient: bool = False,
     ) -> R:
         """Call `function(*args)` in a free worker and return what it returns or raises.
 
         Traces have it as `called`, else by the function's name, the wait for a worker included.
+        A `patient` call lets all others go first.
 
         Function, arguments and result travel by pickle. Raises `WorkerDied` when the process
         dies, `Transient` (`deadline_exceeded`) after `deadline_s` seconds of work; in both
         cases the process is replaced. The time waited for a free worker does not count.
         """
-        with tracing.span(called or function.__name__) as span:
-            self.waiting += 1
-            try:
-                lane = await self._free.get()
-            finally:
-                self.waiting -= 1
-            span.event("worker_free")
-            return await self._in_lane(lane, function, args, deadline_s)
+
+        async def call(lane: Lane) -> R:
+            return await asyncio.wrap_future(lane.submit(function, *args))
+
+        name = called or function.__name__
+        return await self._in_lane(name, call, deadline_s=deadline_s, patient=patient)
+
+    async def stream(
+        self,
+        function: Callable[..., Iterator[Any]],
+        *args: object,
+        tell: Callable[[Any], None],
+        deadline_s: float = 60.0,
+        called: str = "",
+        patient: bool = False,
+    ) -> None:
+        """Call a generator function in a free worker; `tell` gets each value as it is yielded.
+
+        Otherwise as `run`: what was told before a process died or took too long was told.
+        """
+
+        async def call(lane: Lane) -> None:
+            await lane.stream(function, args, tell)
+
+        name = called or function.__name__
+        await self._in_lane(name, call, deadline_s=deadline_s, patient=patient)
 
     async def _in_lane(
         self,
-        lane: _Lane,
-        function: Callable[..., R],
-        args: tuple[object, ...],
+        name: str,
+        call: Callable[[Lane], Awaitable[R]],
+        *,
         deadline_s: float,
+        patient: bool,
     ) -> R:
+        with tracing.span(name) as span:
+            lane = await self._taken(patient)
+            span.event("worker_free")
+            try:
+                await lane.start()
+                async with asyncio.timeout(deadline_s):
+                    return await call(lane)
+            except BrokenProcessPool as error:
+                log.warning("worker_died", pid=lane.pid, function=name)
+                lane.kill()
+                raise WorkerDied(f"the worker process died in {name}") from error
+            except TimeoutError as error:
+                lane.kill()
+                raise Transient(
+                    f"{name} took more than {deadline_s:g} s", code="deadline_exceeded"
+                ) from error
+            except asyncio.CancelledError:
+                lane.kill()  # nobody waits for the result, and the lane must be free for the next
+                raise
+            finally:
+                self._give_back(lane)
+
+    async def _taken(self, patient: bool) -> Lane:
+        """Return a lane that nobody else has, the one used last if several are free."""
+        if self._idle:
+            return self._idle.pop()
+        queue = self._patient if patient else self._urgent
+        turn: asyncio.Future[Lane] = asyncio.get_running_loop().create_future()
+        queue.append(turn)
         try:
-            executor = await lane.start()
-            future = executor.submit(function, *args)
-            async with asyncio.timeout(deadline_s):
-                return await asyncio.wrap_future(future)
-        except BrokenProcessPool as error:
-            log.warning("worker_died", pid=lane.pid, function=function.__name__)
-            lane.kill()
-            raise WorkerDied(f"the worker process died in {function.__name__}") from error
-        except TimeoutError as error:
-            lane.kill()
-            raise Transient(
-                f"{function.__name__} took more than {deadline_s:g} s", code="deadline_exceeded"
-            ) from error
+            return await turn
         except asyncio.CancelledError:
-            lane.kill()  # nobody waits for the result, and the lane must be free for the next
+            if not turn.cancelled():
+                self._give_back(turn.result())
+            with suppress(ValueError):
+                queue.remove(turn)
             raise
-        finally:
-            self._free.put_nowait(lane)
+
+    def _give_back(self, lane: Lane) -> None:
+        for queue in (self._urgent, self._patient):
+            while queue:
+                turn = queue.popleft()
+                if not turn.done():
+                    turn.set_result(lane)
+                    return
+        self._idle.append(lane)

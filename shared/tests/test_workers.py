@@ -4,9 +4,10 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
-from imagesystem.errors import Rejected, Transient
+from imagesystem.errors import ImageSystemError, Rejected, Transient
 from imagesystem.workers import WorkerDied, WorkerPool, usable_cores
 
 
@@ -20,6 +21,22 @@ def die(_: int) -> None:
 
 def hang(_: int) -> None:
     time.sleep(600)
+
+
+def count_then(last: str, to: int) -> Iterator[int]:
+    yield from range(to)
+    match last:
+        case "die":
+            die(0)
+        case "hang":
+            hang(0)
+        case "refuse":
+            refuse("odd")
+
+
+def large(count: int) -> Iterator[bytes]:
+    for _ in range(count):
+        yield bytes(300_000)
 
 
 def refuse(code: str) -> None:
@@ -88,6 +105,71 @@ async def test_nothing_runs_after_the_pool_is_closed() -> None:
             await asyncio.sleep(0.02)
         else:
             pytest.fail(f"worker {pid} still runs")
+
+
+async def test_what_a_generator_yields_is_told_as_it_comes() -> None:
+    async with WorkerPool(1) as pool:
+        told: list[int] = []
+        await pool.stream(count_then, "return", 5, tell=told.append)
+        assert told == [0, 1, 2, 3, 4]
+        sizes: list[bytes] = []
+        await pool.stream(large, 4, tell=sizes.append)
+        assert [len(item) for item in sizes] == [300_000] * 4
+        assert await pool.run(square, 3) == 9
+
+
+@pytest.mark.parametrize(
+    ("last", "error", "code"),
+    [
+        ("die", WorkerDied, "worker_died"),
+        ("hang", Transient, "deadline_exceeded"),
+        ("refuse", Rejected, "odd"),
+    ],
+)
+async def test_what_was_told_before_the_end_is_kept(
+    last: str, error: type[ImageSystemError], code: str
+) -> None:
+    async with WorkerPool(1) as pool:
+        told: list[int] = []
+        with pytest.raises(error) as caught:
+            await pool.stream(count_then, last, 3, tell=told.append, deadline_s=1.0)
+        assert caught.value.code == code
+        assert told == [0, 1, 2]
+        told.clear()
+        await pool.stream(count_then, "return", 2, tell=told.append)
+        assert told == [0, 1]
+
+
+async def test_who_has_patience_lets_others_go_first() -> None:
+    async with WorkerPool(1) as pool:
+        done: list[str] = []
+
+        async def call(name: str, *, patient: bool) -> None:
+            await pool.run(square, 1, patient=patient)
+            done.append(name)
+
+        calls = [call("first", patient=False), call("patient", patient=True)]
+        calls += [call("urgent", patient=False)]
+        assert not pool.busy
+        running = asyncio.gather(*calls)
+        await asyncio.sleep(0)
+        assert (pool.busy, pool.waiting) == (True, 2)
+        await running
+        assert done == ["first", "urgent", "patient"]
+        assert (pool.busy, pool.waiting) == (False, 0)
+
+
+async def test_who_stops_waiting_leaves_the_queue() -> None:
+    async with WorkerPool(1) as pool:
+        first = asyncio.create_task(pool.run(time.sleep, 0.2))
+        await asyncio.sleep(0)
+        waiting = asyncio.create_task(pool.run(square, 2))
+        await asyncio.sleep(0)
+        assert pool.waiting == 1
+        waiting.cancel()
+        await first
+        assert pool.waiting == 0
+        assert await pool.run(square, 6) == 36
 
 
 def test_there_is_at_least_one_core() -> None:
