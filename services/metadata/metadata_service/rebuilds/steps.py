@@ -188,7 +188,8 @@ class Rebuilding:
     }
 
     async def _catch_up(self, rebuild: Rebuild, edition: Edition) -> Rebuild:
-        """Apply the log from where it was applied up to, to its end."""
+        """Apply the log from where it was applied up to, to what is its end now."""
+        head = await self._bus.head()
         loader, began = Loader(edition), time.perf_counter()
         unread, written = rebuild.unread, rebuild
         try:
@@ -208,6 +209,8 @@ class Rebuilding:
                         unread=unread + loader.left_out,
                         load_seconds=round(seconds, 3),
                     )
+                    if stretch.last >= head:
+                        break
             await loader.settle()
         finally:
             await loader.cancel()
