@@ -71,11 +71,15 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyValue(msgspec.Struct, frozen=True, kw_only=True):
-    """A key-value bucket; each service writes the keys that begin with its name."""
+    """A key-value bucket; each service writes the keys that begin with its name.
+
+    `max_age_s`: what was not written for so long vanishes (0: never).
+    """
 
     name: str
     owner: Service
     writers: tuple[Service, ...]
+    max_age_s: float = 0
     description: str
 
 
@@ -175,6 +179,19 @@ KEY_VALUES: tuple[KeyValue, ...] = (
         owner="augmentation",
         writers=("augmentation",),
         description="the state of long tasks",
+    ),
+    KeyValue(
+        name="webhooks",
+        owner="metadata",
+        writers=("metadata",),
+        description="endpoints that are told of facts, their secrets, and how far each has come",
+    ),
+    KeyValue(
+        name="deliveries",
+        owner="metadata",
+        writers=("metadata",),
+        max_age_s=7 * DAY_S,
+        description="what was delivered to webhooks and what is tried again, for a week",
     ),
 )
 

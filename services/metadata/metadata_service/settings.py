@@ -67,6 +67,28 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     feed_keep_alive_s: Annotated[
         float, Meta(gt=0, description="seconds without an event after which a feed shows it lives")
     ] = 15.0
+    webhooks_max: Annotated[int, Meta(ge=0, le=1000, description="webhooks there may be")] = 100
+    webhook_allow_private: Annotated[
+        bool,
+        Meta(description="let webhooks reach private, loopback and link-local addresses"),
+    ] = False
+    webhook_timeout_s: Annotated[
+        float, Meta(gt=0, le=60, description="seconds an endpoint may take to answer")
+    ] = 15.0
+    webhook_retry_s: Annotated[
+        float,
+        Meta(gt=0, description="seconds to the first retry; each later one waits thrice as long"),
+    ] = 10.0
+    webhook_give_up_hours: Annotated[
+        float,
+        Meta(gt=0, le=150, description="hours after which a delivery is not tried any more"),
+    ] = 72.0
+    webhook_disable_hours: Annotated[
+        float, Meta(gt=0, description="hours without any success that disable a webhook")
+    ] = 120.0
+    webhook_deliveries_kept: Annotated[
+        int, Meta(ge=100, le=10_000, description="deliveries of one webhook that can be looked up")
+    ] = 1000
     manifests_bytes: Annotated[
         int, Meta(ge=0, description="bytes of lists of ids; 0: as much as NATS may keep")
     ] = 0

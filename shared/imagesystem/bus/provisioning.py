@@ -59,6 +59,7 @@ def key_value_config(key_value: KeyValue, replicas: int = 1) -> dict[str, Any]:
         "storage": "file",
         "discard": "new",
         "max_msgs_per_subject": 1,
+        "max_age": int(key_value.max_age_s * SECOND_NS),
         "allow_rollup_hdrs": True,
         "deny_delete": True,
         "allow_direct": True,
