@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-__all__ = ["flattened", "resamplable", "to_srgb", "with_hard_edges", "without_needless_alpha"]
+__all__ = [
+    "flattened",
+    "keeps",
+    "resamplable",
+    "to_srgb",
+    "with_hard_edges",
+    "without_needless_alpha",
+]
 
 Values: TypeAlias = NDArray[Any]
 WHITE = (255, 255, 255)
@@ -118,14 +125,21 @@ def without_needless_alpha(image: Image.Image) -> Image.Image:
     return image
 
 
-def flattened(image: Image.Image) -> Image.Image:
-    """Return the picture over white, without alpha (L or RGB)."""
+def flattened(image: Image.Image, background: tuple[int, int, int] = WHITE) -> Image.Image:
+    """Return the picture over a colour, without alpha (L or RGB)."""
     if image.mode not in ("LA", "RGBA"):
         return image
-    mode = "L" if image.mode == "LA" else "RGB"
-    base = Image.new(mode, image.size, 255 if mode == "L" else WHITE)
+    grey = image.mode == "LA" and len(set(background)) == 1
+    mode = "L" if grey else "RGB"
+    base = Image.new(mode, image.size, background[0] if grey else background)
     base.paste(image.convert(mode), mask=image.getchannel("A"))
     return base
+
+
+def keeps(image: Image.Image, profile: bytes) -> bool:
+    """Say whether a colour profile is one of the picture's colours (ICC.1, byte 16)."""
+    kinds = {b"GRAY": ("L", "LA"), b"RGB ": ("RGB", "RGBA")}
+    return image.mode in kinds.get(profile[16:20], ())
 
 
 def with_hard_edges(image: Image.Image) -> Image.Image:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["ALIASES", "DEFAULTS", "FORMATS", "NEGOTIATED", "Encoding", "Format"]
+__all__ = ["ALIASES", "ANIMATES", "DEFAULTS", "FORMATS", "NEGOTIATED", "Encoding", "Format"]
 
 
 class Encoding(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,3 +154,6 @@ DEFAULTS: dict[str, str] = {
 
 #: `format=auto` takes the first of these that the client names in `Accept`, else the default.
 NEGOTIATED: tuple[str, ...] = ("avif", "webp")
+
+#: The formats that hold animations; the others show one frame.
+ANIMATES: tuple[str, ...] = ("gif", "webp", "avif", "png")

@@ -9,10 +9,16 @@ __all__ = ["Limits", "too_many_pixels"]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The most pixels that are decoded and that are encoded."""
+    """The most pixels that are decoded and that are encoded.
+
+    Of an animation: frames, and pixels decoded of all of them; those that are encoded count
+    together.
+    """
 
     max_pixels: int
     max_output_pixels: int
+    max_frames: int = 300
+    max_animation_pixels: int = 400_000_000
 
 
 def too_many_pixels(pixels: int, limits: Limits) -> Rejected:

@@ -1,25 +1,30 @@
-"""A source and a recipe in, a rendition out: decode, resample, colours, encode.
+"""A source and a recipe in, a rendition out.
 
-Pure: bytes to bytes, no I/O. Runs in worker processes, since it meets untrusted pixels.
+Pure: bytes to bytes, no I/O. Runs in worker processes, since it meets untrusted pixels. The
+order of steps: frame, redact, crop and turn, resample, sRGB, filters, background, watermark,
+text, corners, encode.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 import PIL
-from imagesystem.errors import Rejected
 from PIL import Image
 
-from image_service import colours, decoding, encoding, geometry, resampling
-from image_service.formats import FORMATS, Encoding, Format
-from image_service.geometry import Orientation, Plan, Size
+from image_service import animation, colours, decoding, layout, saliency, trimming
+from image_service.formats import FORMATS
+from image_service.geometry import Orientation
+from image_service.layout import Layout
 from image_service.limits import Limits
-from image_service.parameters import Recipe
+from image_service.parameters.recipes import Recipe, Source, Subject
+from image_service.studio import Studio, drawn_over
 
-__all__ = ["ENGINE", "Rendition", "render"]
+__all__ = ["ENGINE", "Rendition", "describe", "render"]
 
 #: Part of every rendition's name: what changes the bytes must change this.
-ENGINE = f"1 pillow {PIL.__version__}"
+ENGINE = f"2 pillow {PIL.__version__}"
 
 
 class Rendition(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,80 +35,79 @@ class Rendition(msgspec.Struct, frozen=True, kw_only=True):
     height: int
 
 
-def render(source: bytes, recipe: Recipe, limits: Limits) -> Rendition:
-    """Make the rendition.
+def render(
+    source: bytes, recipe: Recipe, limits: Limits, others: Mapping[str, bytes] | None = None
+) -> Rendition:
+    """Make the rendition; `others` has the bytes of the images in `recipe.sources()`.
 
-    Raises `Rejected`: 422 `corrupt_pixels` or `too_many_pixels` (the source), 400
-    `output_too_large` (the recipe).
+    Raises `Rejected`: 422 `corrupt_pixels`, `too_many_pixels`, `animation_too_large`,
+    `no_such_frame` (the source), 400 `output_too_large`, `outside_the_picture`, 422
+    `max_bytes_exceeded` (the recipe).
     """
     format_ = FORMATS[recipe.format]
     image = decoding.open_(source, limits)
-    orientation = decoding.orientation(image)
-    upright = orientation.turned(image.size)
-    plan = geometry.plan(upright, recipe.width, recipe.height, recipe.fit)
-    _check_output(plan.canvas, format_, limits)
-    profile = image.info.get("icc_profile")
-    resampled = _resampled(image, plan, orientation, limits)
-    if orientation.transpose is not None:
-        resampled = resampled.transpose(orientation.transpose)
-    picture = colours.without_needless_alpha(colours.to_srgb(resampled, profile))
-    picture = _padded(picture, plan.canvas, format_)
-    if not format_.alpha:
-        picture = colours.flattened(picture)
-    elif format_.one_bit:
-        picture = colours.with_hard_edges(picture)
-    return Rendition(
-        data=encoding.encode(picture, format_, Encoding(quality=recipe.quality or 0)),
-        width=picture.width,
-        height=picture.height,
+    exif = decoding.orientation(image)
+    many = animation.frame_count(image, limits) if recipe.animate else 1
+    if many > 1:
+        animation.check(image, limits)
+    elif recipe.frame:
+        animation.show(image, recipe.frame, limits)
+    plan = _laid_out(source, image, exif, recipe, limits)
+    layout.check_output(plan.canvas, format_, limits, many)
+    studio = Studio(
+        recipe=recipe,
+        format=format_,
+        exif=exif,
+        layout=plan,
+        limits=limits,
+        mark=drawn_over(recipe, plan, others or {}, limits),
+    )
+    data = studio.animated(image, many) if many > 1 else studio.still(image)
+    return Rendition(data=data, width=plan.canvas[0], height=plan.canvas[1])
+
+
+def describe(source: bytes, limits: Limits) -> Source:
+    """Return what a picture is, by its header; raises as `render`."""
+    image = decoding.open_(source, limits)
+    return Source(
+        media_type=Image.MIME.get(image.format or "", "image/jpeg"),
+        width=image.width,
+        height=image.height,
+        frames=animation.frame_count(image, limits),
     )
 
 
-def _check_output(canvas: Size, format_: Format, limits: Limits) -> None:
-    pixels = canvas[0] * canvas[1]
-    if pixels > limits.max_output_pixels:
-        raise Rejected(
-            400,
-            "output_too_large",
-            f"{canvas[0]} x {canvas[1]} pixels are too many for a rendition: "
-            "ask for a smaller width or height",
-            limit="MAX_OUTPUT_PIXELS",
-            allowed=limits.max_output_pixels,
-            actual=pixels,
-        )
-    if max(canvas) > format_.max_side:
-        raise Rejected(
-            400,
-            "output_too_large",
-            f"{format_.name} cannot hold {canvas[0]} x {canvas[1]} pixels",
-            limit="side",
-            allowed=format_.max_side,
-            actual=max(canvas),
-        )
+def _laid_out(
+    source: bytes, image: Image.Image, exif: Orientation, recipe: Recipe, limits: Limits
+) -> Layout:
+    area = layout.area_of(image.size, exif, recipe)
+    if recipe.trim is not None:
+        picture = _whole(image, limits)
+        area = trimming.trimmed(picture, area, recipe.trim)
+    subjects = recipe.subjects
+    if recipe.smart and not subjects:
+        x, y = _eye(source, exif, recipe, limits)
+        subjects = (Subject(x, y, 0.0, 0.0, 1.0),)
+    return layout.lay_out(image.size, exif, recipe, area, subjects)
 
 
-def _resampled(
-    image: Image.Image, plan: Plan, orientation: Orientation, limits: Limits
-) -> Image.Image:
-    """Resample the plan's box to the plan's size, both as stored.
-
-    Turning upright happens afterwards, on the few pixels that are left.
-    """
-    box, size = orientation.stored(plan.box, image.size), orientation.turned(plan.size)
-    decoded, box = decoding.pixels(image, box, size, limits)
-    return resampling.resize(decoded, size, box)
+def _whole(image: Image.Image, limits: Limits) -> Image.Image:
+    """Return all pixels as stored, as L, LA, RGB or RGBA."""
+    decoded, _ = decoding.pixels(image, (0, 0, *image.size), image.size, limits)
+    return colours.to_srgb(decoded, image.info.get("icc_profile"))
 
 
-def _padded(picture: Image.Image, canvas: Size, format_: Format) -> Image.Image:
-    """Stand the picture in the middle of the canvas: transparent around it, or else white."""
-    if picture.size == canvas:
-        return picture
-    if not format_.alpha:
-        picture = colours.flattened(picture)
-        base = Image.new(picture.mode, canvas, "white")
-    else:
-        picture = picture.convert("LA" if picture.mode in ("L", "LA") else "RGBA")
-        base = Image.new(picture.mode, canvas)  # zeros: transparent
-    left, top = (canvas[0] - picture.width) // 2, (canvas[1] - picture.height) // 2
-    base.paste(picture, (left, top))
-    return base
+def _eye(source: bytes, exif: Orientation, recipe: Recipe, limits: Limits) -> tuple[float, float]:
+    """Return where the eye goes, in shares of the upright original."""
+    image = decoding.open_(source, limits)
+    if recipe.frame:
+        animation.show(image, recipe.frame, limits)
+    longest = max(image.size)
+    side = saliency.SIDE
+    small = tuple(max(1, pixels * side // longest) for pixels in image.size)
+    decoded, _ = decoding.pixels(image, (0, 0, *image.size), (small[0], small[1]), limits)
+    picture = colours.to_srgb(decoded, None)
+    picture.thumbnail((2 * side, 2 * side), Image.Resampling.BOX)
+    if exif.transpose is not None:
+        picture = picture.transpose(exif.transpose)
+    return saliency.eye(colours.flattened(picture))

@@ -1,0 +1,116 @@
+"""What is around a picture and behind it: background, padding, rounded corners."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from image_service import colours
+from image_service.formats import Format
+from image_service.geometry import Size
+
+__all__ = ["WHITE", "edge_colour", "masked", "on_canvas"]
+
+WHITE = (255, 255, 255, 255)
+#: Corners are drawn this many times larger, then made small: smooth edges.
+SMOOTH = 4
+
+
+def on_canvas(
+    picture: Image.Image,
+    canvas: Size,
+    at: tuple[int, int],
+    background: tuple[int, int, int, int] | str | None,
+    format_: Format,
+) -> Image.Image:
+    """Return the picture (L, LA, RGB or RGBA) on a canvas, over its background.
+
+    Without a background: transparent, white where the format has no alpha.
+    """
+    alone = picture.size == canvas
+    if alone and (background is None or picture.mode in ("L", "RGB")):
+        return picture
+    if background is None and not format_.alpha:
+        background = WHITE
+    if background is None:
+        picture = picture.convert("LA" if picture.mode in ("L", "LA") else "RGBA")
+        base = Image.new(picture.mode, canvas)  # zeros: transparent
+        base.paste(picture, at)
+        return base
+    if background == "blur":
+        base = _blurred(picture, canvas)
+    else:
+        colour: Any = edge_colour(picture) if background == "auto" else background
+        if picture.mode in ("L", "LA") and len(set(colour[:3])) == 1 and colour[3] == 255:
+            picture = colours.flattened(picture, colour[:3])
+            base = Image.new("L", canvas, colour[0])
+            base.paste(picture, at)
+            return base
+        base = Image.new("RGBA", canvas, colour)
+    base.alpha_composite(picture.convert("RGBA"), at)
+    return colours.without_needless_alpha(base)
+
+
+def _blurred(picture: Image.Image, canvas: Size) -> Image.Image:
+    """Return the picture so large that it covers the canvas, out of focus."""
+    flat = colours.flattened(picture).convert("RGB")
+    # Blurred when small: nothing is lost by it, and it costs next to nothing.
+    factor = 64 / max(canvas)
+    small = max(1, round(canvas[0] * factor)), max(1, round(canvas[1] * factor))
+    scale = min(flat.width / small[0], flat.height / small[1])
+    width, height = small[0] * scale, small[1] * scale
+    left, top = (flat.width - width) / 2, (flat.height - height) / 2
+    box = (left, top, left + width, top + height)
+    covering = flat.resize(small, Image.Resampling.BOX, box=box)
+    out_of_focus = covering.filter(ImageFilter.GaussianBlur(3))
+    return out_of_focus.resize(canvas, Image.Resampling.BICUBIC).convert("RGBA")
+
+
+def edge_colour(picture: Image.Image) -> tuple[int, int, int, int]:
+    """Return the colour of most of the outermost pixels (16 levels a band tell colours apart)."""
+    values = np.asarray(picture.convert("RGBA"))
+    edge = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
+    edge = edge[edge[:, 3] >= 128]
+    if not edge.size:
+        return WHITE
+    coarse = edge[:, :3].astype(np.int32) >> 4
+    names = coarse[:, 0] << 8 | coarse[:, 1] << 4 | coarse[:, 2]
+    most = np.bincount(names).argmax()
+    red, green, blue = (int(level) for level in np.rint(edge[names == most, :3].mean(0)))
+    return red, green, blue, 255
+
+
+def masked(picture: Image.Image, corner: int, *, circle: bool) -> Image.Image:
+    """Return the picture with rounded corners (radius in pixels), or in a circle."""
+    if not corner and not circle:
+        return picture
+    mask = _shape(picture.size, corner, circle=circle)
+    with_alpha = picture.convert("LA" if picture.mode in ("L", "LA") else "RGBA")
+    with_alpha.putalpha(ImageChops.multiply(with_alpha.getchannel("A"), mask))
+    return with_alpha
+
+
+def _shape(size: Size, corner: int, *, circle: bool) -> Image.Image:
+    width, height = size
+    radius = min(width, height) // 2 if circle else min(corner, width // 2, height // 2)
+    left, top = ((width - 2 * radius) // 2, (height - 2 * radius) // 2) if circle else (0, 0)
+    right, bottom = (width - left, height - top) if circle else size
+    mask = Image.new("L", size, 0)
+    mask.paste(255, (left, top, right, bottom))
+    if not radius:
+        return mask
+    # Only the corners are curved: they alone are drawn large.
+    large = Image.new("L", (radius * SMOOTH, radius * SMOOTH))
+    side = 2 * radius * SMOOTH - 1
+    ImageDraw.Draw(large).ellipse((0, 0, side, side), fill=255)
+    quarter = large.resize((radius, radius), Image.Resampling.BOX)
+    mirrored = quarter.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    upside = quarter.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    both = mirrored.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    mask.paste(quarter, (left, top))
+    mask.paste(mirrored, (right - radius, top))
+    mask.paste(upside, (left, bottom - radius))
+    mask.paste(both, (right - radius, bottom - radius))
+    return mask

@@ -1,0 +1,93 @@
+"""Another picture, or a line of text, over a picture."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from image_service.geometry import Size
+from image_service.parameters.recipes import Label, Watermark
+from image_service.parameters.table import GRAVITIES
+
+__all__ = ["labelled", "size_of", "watermarked"]
+
+#: Shares of the picture's shorter side: from the edge, and the height of a line of text.
+MARGIN = 0.03
+LINE = 0.06
+
+
+def size_of(mark: Size, canvas: Size, scale: float) -> Size:
+    """Return the size of a watermark: its share of the width, within the picture."""
+    factor = min(canvas[0] * scale / mark[0], canvas[1] / mark[1])
+    return max(1, round(mark[0] * factor)), max(1, round(mark[1] * factor))
+
+
+def watermarked(picture: Image.Image, mark: Image.Image, watermark: Watermark) -> Image.Image:
+    """Return the picture with a mark over it. `mark`: L, LA, RGB or RGBA, in its final size."""
+    mark = mark.convert("RGBA")
+    opacity = watermark.opacity
+    mark.putalpha(mark.getchannel("A").point([round(level * opacity) for level in range(256)]))
+    layer = _tiled(mark, picture.size) if watermark.tile else mark
+    at = (0, 0) if watermark.tile else _place(layer.size, picture.size, watermark.position)
+    return _over(picture, layer, at)
+
+
+def _over(picture: Image.Image, layer: Image.Image, at: tuple[int, int]) -> Image.Image:
+    opaque = picture.mode in ("L", "RGB")
+    base = picture.convert("RGBA")
+    base.alpha_composite(layer.crop((0, 0, base.width - at[0], base.height - at[1])), at)
+    return base.convert("RGB") if opaque else base
+
+
+def _place(size: Size, canvas: Size, position: str) -> tuple[int, int]:
+    margin = round(min(canvas) * MARGIN)
+    x, y = (
+        round(min(margin, room // 2) + (room - 2 * min(margin, room // 2)) * share)
+        for room, share in zip(
+            (max(0, canvas[0] - size[0]), max(0, canvas[1] - size[1])),
+            GRAVITIES[position],
+            strict=True,
+        )
+    )
+    return x, y
+
+
+def _tiled(mark: Image.Image, size: Size) -> Image.Image:
+    """Repeat the mark, half its size apart, as often as the size holds."""
+    tile = Image.new("RGBA", (mark.width + mark.width // 2, mark.height + mark.height // 2))
+    tile.paste(mark, (mark.width // 4, mark.height // 4))
+    down, across = -(-size[1] // tile.height), -(-size[0] // tile.width)
+    return Image.fromarray(np.tile(np.asarray(tile), (down, across, 1))[: size[1], : size[0]])
+
+
+def labelled(picture: Image.Image, label: Label) -> Image.Image:
+    """Return the picture with text over it (Aileron, which Pillow brings: Latin letters)."""
+    size = label.size or max(8, round(min(picture.size) * LINE))
+    font = ImageFont.load_default(size)
+    inset = max(2, size // 3)
+    lines = _wrapped(label.text, font, picture.width - 2 * inset)
+    draw = ImageDraw.Draw(Image.new("RGBA", (1, 1)))
+    left, top, right, bottom = draw.multiline_textbbox((0, 0), lines, font=font, spacing=size // 4)
+    width, height = round(right - left) + 2 * inset, round(bottom - top) + 2 * inset
+    # What does not fit is not seen, and not drawn either.
+    box = Image.new(
+        "RGBA", (min(width, picture.width), min(height, picture.height)), label.background
+    )
+    written = Image.new("RGBA", box.size, (*label.colour[:3], 0))
+    ImageDraw.Draw(written).multiline_text(
+        (inset - left, inset - top), lines, font=font, fill=label.colour, spacing=size // 4
+    )
+    box.alpha_composite(written)
+    return _over(picture, box, _place(box.size, picture.size, label.position))
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """Return the text with newlines between words where it would become wider."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
