@@ -17,6 +17,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
+from image_service import presets, signatures
 from image_service.cache import RenditionCache
 from image_service.darkroom import Darkroom
 from image_service.decoding import prepare
@@ -25,8 +26,10 @@ from image_service.handlers import Handlers
 from image_service.limits import Limits
 from image_service.measures import Measures
 from image_service.originals import Originals
+from image_service.presets import Presets
 from image_service.routes import ROUTES
 from image_service.settings import Settings
+from image_service.signatures import Signatures
 
 __all__ = ["create_app"]
 
@@ -82,7 +85,12 @@ async def _gallery(
         cache,
         pool,
         measures,
-        Limits(max_pixels=settings.max_pixels, max_output_pixels=settings.max_output_pixels),
+        Limits(
+            max_pixels=settings.max_pixels,
+            max_output_pixels=settings.max_output_pixels,
+            max_frames=settings.max_frames,
+            max_animation_pixels=settings.max_animation_pixels,
+        ),
         max_waiting=settings.max_waiting,
         deadline_s=settings.render_deadline_s,
     )
@@ -101,6 +109,15 @@ async def _gallery(
             originals=originals,
             darkroom=darkroom,
             cache_control=cache_control(settings.cache_max_age_s),
+            bus=connected.bus,
+            presets=Presets(table=presets.load(settings.presets), only=settings.presets_only),
+            signatures=Signatures(
+                keys=signatures.keys_of(settings.signing_keys), unsigned=settings.unsigned
+            ),
+            max_age_s=settings.cache_max_age_s,
+            unsettled_max_age_s=settings.unsettled_max_age_s,
+            max_transform_bytes=settings.max_transform_bytes,
+            fallback_image_id=settings.fallback_image_id or None,
         )
     finally:
         health.stopping = True

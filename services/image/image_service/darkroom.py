@@ -7,6 +7,8 @@ import copy
 import hashlib
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 
 import msgspec
 from imagesystem import logs
@@ -18,8 +20,8 @@ from image_service.cache import RenditionCache
 from image_service.limits import Limits
 from image_service.measures import Measures
 from image_service.originals import Originals
-from image_service.parameters import Recipe
-from image_service.renditions import ENGINE, render
+from image_service.parameters import Recipe, Source
+from image_service.renditions import ENGINE, describe, render
 
 __all__ = ["Darkroom", "Developed", "Refusals", "key"]
 
@@ -144,6 +146,15 @@ class Darkroom:
         if cached is not None:
             self._measures.renditions.labels("hit").inc()
             return Developed(data=cached, hit=True)
+        async with self._place():
+            data = await self._made(original, recipe, name)
+        self._measures.renditions.labels("made").inc()
+        self._cache.keep(original.image_id, name, data)
+        return Developed(data=data, hit=False)
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Wait for a place to work at, if not too many do."""
         if self._waiting >= self._max_waiting:
             self._measures.renditions.labels("busy").inc()
             raise Transient("too many renditions are waiting for a worker", code="too_busy")
@@ -153,22 +164,43 @@ class Darkroom:
         finally:
             self._waiting -= 1
         try:
-            data = await self._made(original, recipe, name)
+            yield
         finally:
             self._places.release()
-        self._measures.renditions.labels("made").inc()
-        self._cache.keep(original.image_id, name, data)
-        return Developed(data=data, hit=False)
+
+    async def transform(
+        self, source: bytes, choose: Callable[[Source], Recipe]
+    ) -> tuple[Recipe, bytes]:
+        """Return a rendition of bytes that are nobody's original, and its recipe; keep nothing.
+
+        `choose` is told what the bytes are. Raises as `develop`.
+        """
+        async with self._place():
+            try:
+                found = await self._pool.run(
+                    describe, source, self._limits, deadline_s=self._deadline_s
+                )
+                recipe = choose(found)
+                data = await self._rendered(source, recipe, await self._others(recipe))
+            except WorkerDied as error:
+                raise _unprocessable() from error
+        self._measures.renditions.labels("transformed").inc()
+        return recipe, data
+
+    async def _others(self, recipe: Recipe) -> Mapping[str, bytes]:
+        """Return the bytes of the other images that a recipe shows."""
+        return {
+            image_id: await self._originals.whole(await self._originals.find(image_id))
+            for image_id in recipe.sources()
+        }
 
     async def _made(self, original: Uploaded, recipe: Recipe, name: str) -> bytes:
-        source = await self._originals.whole(original)
+        source, others = await self._originals.whole(original), await self._others(recipe)
         started = time.perf_counter()
         try:
-            data = await self._rendered(source, recipe)
+            data = await self._rendered(source, recipe, others)
         except WorkerDied as error:
-            refusal = Rejected(
-                422, "unprocessable_picture", "the picture cannot be processed: its decoder dies"
-            )
+            refusal = _unprocessable()
             log.warning("unprocessable_picture", image_id=original.image_id, recipe=recipe)
             self._refusals.add(original.sha256, refusal)
             raise refusal from error
@@ -180,15 +212,21 @@ class Darkroom:
         )
         return data
 
-    async def _rendered(self, source: bytes, recipe: Recipe) -> bytes:
+    async def _rendered(self, source: bytes, recipe: Recipe, others: Mapping[str, bytes]) -> bytes:
         try:
-            return await self._once(source, recipe)
+            return await self._once(source, recipe, others)
         except WorkerDied:
             # A first death may be somebody else's doing (out of memory); a second is its own.
-            return await self._once(source, recipe)
+            return await self._once(source, recipe, others)
 
-    async def _once(self, source: bytes, recipe: Recipe) -> bytes:
+    async def _once(self, source: bytes, recipe: Recipe, others: Mapping[str, bytes]) -> bytes:
         rendition = await self._pool.run(
-            render, source, recipe, self._limits, deadline_s=self._deadline_s
+            render, source, recipe, self._limits, others, deadline_s=self._deadline_s
         )
         return rendition.data
+
+
+def _unprocessable() -> Rejected:
+    return Rejected(
+        422, "unprocessable_picture", "the picture cannot be processed: its decoder dies"
+    )

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import msgspec
+from imagesystem.bus import Bus
 
 from image_service.darkroom import Darkroom
+from image_service.evidence import Evidence, gather
 from image_service.originals import Originals
+from image_service.presets import Presets
+from image_service.signatures import Signatures
 
 __all__ = ["Gallery", "cache_control"]
 
 
 class Gallery(msgspec.Struct, frozen=True, kw_only=True):
-    """What the routes need; `cache_control` goes with every good answer."""
+    """What the routes need. Ages in seconds; `cache_control` goes with every good answer."""
 
     originals: Originals
     darkroom: Darkroom
     cache_control: str
+    bus: Bus
+    presets: Presets
+    signatures: Signatures
+    max_age_s: int
+    unsettled_max_age_s: int
+    max_transform_bytes: int
+    fallback_image_id: str | None
+
+    async def evidence(self, image_id: str) -> Evidence:
+        """Return what inference has said of an image so far."""
+        return gather(await self.bus.facts(image_id))
 
 
-def cache_control(max_age_s: int) -> str:
+def cache_control(max_age_s: int, *, immutable: bool = True) -> str:
     """Return the `Cache-Control` of a good answer.
 
     The bytes behind a URL never change (an id is made from them), so within its age a copy need
-    not be checked even on a reload: `immutable`.
+    not be checked even on a reload: `immutable`. Where facts had a say, they may change.
     """
-    return f"public, max-age={max_age_s}, immutable" if max_age_s else "public, no-cache"
+    if not max_age_s:
+        return "public, no-cache"
+    return f"public, max-age={max_age_s}" + (", immutable" if immutable else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from litestar.openapi.spec import (
     OpenAPIMediaType,
@@ -10,15 +11,15 @@ from litestar.openapi.spec import (
     Operation,
     Parameter,
     Reference,
+    RequestBody,
     Schema,
 )
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from image_service.formats import FORMATS
-from image_service.parameters import PARAMETERS, Integer
-from image_service.parameters import Parameter as RenditionParameter
+from image_service.parameters import PARAMETERS
 
-__all__ = ["PictureOperation"]
+__all__ = ["PathOperation", "PictureOperation", "TransformOperation"]
 
 _HEADERS = {
     "Range": "One range of bytes: `bytes=0-1023`, `bytes=1024-`, `bytes=-512`.",
@@ -31,13 +32,17 @@ _HEADERS = {
 #: What goes wrong, by status: the codes of the problems.
 _PROBLEMS = {
     400: "malformed_image_id, unknown_parameter, repeated_parameter, invalid_parameter, "
-    "too_many_parameters, output_too_large",
+    "conflicting_parameters, too_many_parameters, unknown_preset, presets_only, "
+    "output_too_large, outside_the_picture",
+    403: "signature_required, bad_signature, url_expired",
     404: "unknown_image",
     410: "image_deleted",
     412: "precondition_failed",
     416: "malformed_range, multiple_ranges, range_not_satisfiable",
-    422: "corrupt_pixels, too_many_pixels, unprocessable_picture",
-    503: "too_busy, deadline_exceeded, unavailable; with Retry-After",
+    422: "corrupt_pixels, too_many_pixels, unprocessable_picture, animation_too_large, "
+    "no_such_frame, max_bytes_exceeded, unknown_watermark, faces_failed, faces_not_planned, "
+    "faces_unknown",
+    503: "too_busy, deadline_exceeded, unavailable, faces_pending; with Retry-After",
 }
 
 
@@ -49,16 +54,24 @@ def _queries() -> list[Parameter]:
             required=False,
             description=parameter.description
             + (f" Also `{'`, `'.join(parameter.aliases)}`." if parameter.aliases else ""),
-            schema=_schema(parameter),
+            schema=_schema(parameter.kind.schema()),
         )
         for parameter in PARAMETERS
     ]
 
 
-def _schema(parameter: RenditionParameter) -> Schema:
-    if isinstance(parameter, Integer):
-        return Schema(type=OpenAPIType.INTEGER, minimum=parameter.least, maximum=parameter.most)
-    return Schema(type=OpenAPIType.STRING, enum=[*parameter.words, *parameter.spellings])
+def _schema(schema: dict[str, Any]) -> Schema:
+    return Schema(
+        type=OpenAPIType(schema["type"]) if "type" in schema else None,
+        any_of=[_schema(each) for each in schema["anyOf"]] if "anyOf" in schema else None,
+        enum=schema.get("enum"),
+        minimum=schema.get("minimum"),
+        maximum=schema.get("maximum"),
+        min_length=schema.get("minLength"),
+        max_length=schema.get("maxLength"),
+        format=schema.get("format"),
+        examples=[schema["example"]] if "example" in schema else None,
+    )
 
 
 def _headers() -> list[Parameter]:
@@ -100,3 +113,31 @@ class PictureOperation(Operation):
     def __post_init__(self) -> None:
         self.parameters = [*(self.parameters or []), *_queries(), *_headers()]
         self.responses = _responses()
+
+
+@dataclass
+class PathOperation(Operation):
+    """The operation of the path form: its answers; its options are the parameters above."""
+
+    def __post_init__(self) -> None:
+        self.parameters = [*(self.parameters or []), *_headers()]
+        self.responses = _responses()
+
+
+@dataclass
+class TransformOperation(Operation):
+    """The operation of `POST /image/transform`: a form with a file, and the same parameters."""
+
+    def __post_init__(self) -> None:
+        file = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+        form = Schema(type=OpenAPIType.OBJECT, properties={"file": file}, required=["file"])
+        self.request_body = RequestBody(
+            required=True, content={"multipart/form-data": OpenAPIMediaType(schema=form)}
+        )
+        self.parameters = [*(self.parameters or []), *_queries()]
+        answers = _responses()
+        self.responses = {
+            **{status: answers[status] for status in ("200", "400", "403", "422", "503")},
+            "413": OpenAPIResponse(description="body_too_large"),
+            "415": OpenAPIResponse(description="unsupported_media_type"),
+        }

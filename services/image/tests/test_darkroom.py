@@ -28,7 +28,7 @@ class Pool:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def run(self, _function, _source, recipe, _limits, *, deadline_s):
+    async def run(self, _function, _source, recipe, _limits, _others, *, deadline_s):
         self.calls += 1
         await self.open.wait()
         if self.failures:

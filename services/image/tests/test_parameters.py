@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from image_service.darkroom import key
 from image_service.formats import FORMATS
 from image_service.geometry import FITS
-from image_service.parameters import PARAMETERS, Choice, Recipe, Wanted, parse, resolve
+from image_service.kinds import Choice
+from image_service.parameters import BY_NAME, PARAMETERS, Recipe, Source, parse, resolve
 from imagesystem.errors import Rejected
 
 JPEG = "image/jpeg"
@@ -16,7 +17,7 @@ SIZE = (1600, 1200)
 def recipe(query: str, media_type: str = JPEG, accept: str = "", size=SIZE) -> Recipe:
     wanted = parse(query)
     assert wanted is not None
-    return resolve(wanted, media_type, size, accept)
+    return resolve(wanted, Source(media_type=media_type, width=size[0], height=size[1]), accept)
 
 
 def test_no_parameters_ask_for_the_original():
@@ -25,15 +26,17 @@ def test_no_parameters_ask_for_the_original():
 
 
 def test_every_parameter_is_read():
-    assert parse("width=320&height=200&fit=cover&format=webp&quality=70") == Wanted(
-        width=320, height=200, fit="cover", format="webp", quality=70
-    )
+    assert parse("width=320&height=200&fit=cover&format=webp&quality=70").values == {
+        "width": 320,
+        "height": 200,
+        "fit": "cover",
+        "format": "webp",
+        "quality": 70,
+    }
 
 
 def test_other_spellings():
-    assert parse("w=320&h=200&f=jpg&q=70") == Wanted(
-        width=320, height=200, format="jpeg", quality=70
-    )
+    assert parse("w=320&h=200&f=jpg&q=70") == parse("width=320&height=200&format=jpeg&quality=70")
 
 
 @pytest.mark.parametrize(
@@ -154,11 +157,12 @@ def test_auto_avoids_a_format_that_cannot_hold_the_picture():
     assert recipe("format=auto", accept="image/webp", size=(20_000, 100)).format == "jpeg"
 
 
-def test_the_table_and_the_struct_name_the_same_parameters():
-    assert tuple(parameter.name for parameter in PARAMETERS) == Wanted.__struct_fields__
+def test_every_name_means_one_parameter():
+    names = [name for each in PARAMETERS for name in (each.name, *each.aliases)]
+    assert len(names) == len(set(names)) == len(BY_NAME)
 
 
 def test_the_choices_come_from_their_tables():
-    choices = {p.name: p.words for p in PARAMETERS if isinstance(p, Choice)}
+    choices = {p.name: p.kind.words for p in PARAMETERS if isinstance(p.kind, Choice)}
     assert choices["fit"] == tuple(FITS)
     assert choices["format"] == ("auto", *FORMATS)
