@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from imagesystem.metrics import Metrics
+from prometheus_client import ProcessCollector
 from prometheus_client.metrics import MetricWrapperBase
 
 from generators.markdown import code, table
@@ -21,13 +22,13 @@ INTRO = """\
 Every service answers `GET /<service>/metrics` in Prometheus's text format. Times are in seconds,
 sizes in bytes. A histogram has `_bucket`, `_sum` and `_count`.
 
-With several replicas of a service, the ingress answers with those of one of them. Scrape each
-process at its own port.
+With several replicas of a service, the ingress answers with those of one of them: scrape each
+process at its own port ([how](../how-to/watch-metrics.md)).
 
 ## Every service
 """
 DECLARED = re.compile(
-    r"((?:^ *#.*\n)*)^ *self\.(\w+) = (?:Counter|Gauge|Histogram)\(", re.MULTILINE
+    r"((?:^ *#.*\n)*)^ *self\.(\w+) = (?:Counter|Gauge|Histogram|ProcessCollector)\(", re.MULTILINE
 )
 
 
@@ -51,7 +52,7 @@ def _table(declared: object) -> str:
             code(name),
             kind,
             ", ".join(code(label) for label in labels),
-            f"{text}. {notes[attribute]}",
+            f"{text.rstrip('.')}. {notes.get(attribute, '')}".strip(),
         )
         for attribute, name, kind, labels, text in _metrics(declared)
     ]
@@ -65,6 +66,10 @@ def _metrics(declared: object) -> Iterator[tuple[str, str, str, tuple[str, ...],
             name = f"{family.name}_total" if family.type == "counter" else family.name
             labels = value._labelnames  # noqa: SLF001  there is no public way to ask
             yield attribute, name, family.type, tuple(labels), family.documentation
+        elif isinstance(value, ProcessCollector):
+            for family in value.collect():
+                name = f"{family.name}_total" if family.type == "counter" else family.name
+                yield attribute, name, family.type, (), family.documentation
 
 
 def _notes(kind: type) -> dict[str, str]:
