@@ -21,8 +21,7 @@ from metadata_service.dead_letters import routes as dead_letter_routes
 from metadata_service.edits import Edits
 from metadata_service.feeds import Hub
 from metadata_service.feeds import routes as feed_routes
-from metadata_service.feeds.reading import Log
-from metadata_service.feeds.tail import Tail
+from metadata_service.feeds.reading import open_log
 from metadata_service.handlers import FACTS, Handlers
 from metadata_service.library import Library
 from metadata_service.measures import Measures
@@ -34,6 +33,8 @@ from metadata_service.routes import ROUTES
 from metadata_service.settings import Settings
 from metadata_service.store import OpenStore
 from metadata_service.waiting import Waiters
+from metadata_service.webhooks import routes as webhook_routes
+from metadata_service.webhooks.wiring import open_office
 
 __all__ = ["create_app"]
 
@@ -56,14 +57,14 @@ def create_app(
             app.state.desk = Desk(connected.bus, connected.letters)
             app.state.library = Library(store, waiters, edits, apply_wait_s=settings.apply_wait_s)
             async with (
-                Tail(connected.bus, connected.doorbell).running() as tail,
+                open_log(connected.bus, connected.doorbell) as log,
+                open_office(connected, log, settings, measures) as office,
                 Preparation(store).running() as preparation,
                 ReadModel(store, waiters.notify).running() as read_model,
                 Rebuilder(store, connected.bus, preparation.check).running() as rebuilder,
             ):
-                app.state.rebuilder = rebuilder
+                app.state.rebuilder, app.state.office = rebuilder, office
                 handlers = Handlers(read_model, measures)
-                log = Log(connected.bus, tail)
                 facts = await connected.bus.consume(CONSUMERS[FACTS], handlers.fact)
                 hub = app.state.hub = Hub(
                     log,
@@ -72,6 +73,7 @@ def create_app(
                     open_feeds=measures.open_feeds,
                 )
                 server.before_stopping(app, hub.close)
+                health.watch("event_log", lambda: log.tail.broken)
                 health.watch("mongodb", preparation.check)
                 health.watch("documents", rebuilder.check)
                 health.watch(FACTS, lambda: facts.healthy)
@@ -92,11 +94,13 @@ def create_app(
             *dead_letter_routes.ROUTES,
             *feed_routes.ROUTES,
             *rebuild_routes.ROUTES,
+            *webhook_routes.ROUTES,
         ],
         lifespan=lifespan,
         dependencies={
             "library": Provide(_library, sync_to_thread=False),
             "hub": Provide(feed_routes.provide_hub, sync_to_thread=False),
+            "office": Provide(webhook_routes.provide_office, sync_to_thread=False),
             "desk": Provide(dead_letter_routes.provide_desk, sync_to_thread=False),
             "rebuilder": Provide(rebuild_routes.provide_rebuilder, sync_to_thread=False),
             "cursors": Provide(lambda: cursors, sync_to_thread=False),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from imagesystem.bus import Bus
+from imagesystem.bus.tailing import Doorbell
 
 from metadata_service.feeds.owners import Owners
 from metadata_service.feeds.selection import Selection
 from metadata_service.feeds.tail import Recent, Tail, recent_of, stretches
 
-__all__ = ["Log", "Reader"]
+__all__ = ["Log", "Reader", "open_log"]
 
 #: Facts read from the log at once, and how many read it at once: many may come back together.
 PAGE = 32
@@ -31,6 +34,13 @@ class Log:
         for recent in new:
             if recent.owner is not None:
                 self.owners.learn(recent.image_id, recent.owner)
+
+
+@asynccontextmanager
+async def open_log(bus: Bus, doorbell: Doorbell) -> AsyncIterator[Log]:
+    """Follow the log until the block is left; yields what readers share."""
+    async with Tail(bus, doorbell).running() as tail:
+        yield Log(bus, tail)
 
 
 class Reader:

@@ -1,0 +1,1 @@
+"""Signed webhooks: facts brought to whoever has an HTTP endpoint and no NATS."""

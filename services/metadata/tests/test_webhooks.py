@@ -1,0 +1,356 @@
+"""Webhooks over HTTP: made, told of facts, tried again, disabled, looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from services.metadata.tests.conftest import Open, Stage
+from services.metadata.tests.endpoints import Endpoint, Reply, Request, endpoint
+from services.metadata.tests.samples import annotated, image_id, inferred, planned, uploaded
+
+SETTINGS = {"webhook_allow_private": True, "webhook_retry_s": 0.05, "webhook_timeout_s": 5.0}
+
+
+@pytest.fixture
+async def stage(open_stage: Open) -> AsyncIterator[Stage]:
+    async with open_stage(**SETTINGS) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Endpoint]:
+    async with endpoint() as listening:
+        yield listening
+
+
+async def made(stage: Stage, url: str, **more: Any) -> dict[str, Any]:
+    answer = await stage.http.post("/metadata/webhooks", json={"url": url, **more})
+    assert answer.status_code == 201, answer.text
+    webhook: dict[str, Any] = answer.json()
+    assert answer.headers["location"] == f"/metadata/webhooks/{webhook['id']}"
+    return webhook
+
+
+async def shown(stage: Stage, webhook: dict[str, Any]) -> dict[str, Any]:
+    answer = await stage.http.get(f"/metadata/webhooks/{webhook['id']}")
+    assert answer.status_code == 200
+    return dict(answer.json())
+
+
+async def deliveries(stage: Stage, webhook: dict[str, Any], **params: Any) -> list[dict[str, Any]]:
+    answer = await stage.http.get(f"/metadata/webhooks/{webhook['id']}/deliveries", params=params)
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["items"])
+
+
+async def until_shown(stage: Stage, webhook: dict[str, Any], **wanted: Any) -> dict[str, Any]:
+    async with asyncio.timeout(30):
+        while True:
+            found = await shown(stage, webhook)
+            if all(found[name] == value for name, value in wanted.items()):
+                return found
+            await asyncio.sleep(0.02)
+
+
+async def until_delivery(stage: Stage, webhook: dict[str, Any], **wanted: Any) -> dict[str, Any]:
+    async with asyncio.timeout(30):
+        while True:
+            for found in await deliveries(stage, webhook):
+                if all(found[name] == value for name, value in wanted.items()):
+                    return found
+            await asyncio.sleep(0.02)
+
+
+def signature(secret: str, request: Request) -> str:
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    stamp = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}."
+    digest = hmac.new(key, stamp.encode() + request.body, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+async def test_a_fact_arrives_as_a_signed_cloudevent(stage: Stage, receiver: Endpoint):
+    await stage.say(uploaded(image_id(1)))
+    webhook = await made(stage, receiver.url, facts=["uploaded"])
+    assert webhook["ping"]["status"] == "delivered"
+    await stage.say(uploaded(image_id(2)), planned(image_id(2)))
+    await receiver.until(lambda: receiver.events)
+    (event,) = receiver.events  # from now on, and what was asked for
+    assert event["type"] == "images.v1.uploaded"
+    assert event["data"]["image_id"] == event["subject"] == image_id(2)
+    request = receiver.requests[-1]
+    assert request.headers["content-type"] == "application/cloudevents+json"
+    assert request.headers["webhook-id"] == event["id"]
+    for request in receiver.requests:  # the ping too
+        assert request.headers["webhook-signature"] == signature(webhook["secret"], request)
+    delivery = await until_delivery(stage, webhook, type="images.v1.uploaded")
+    assert (delivery["status"], delivery["attempts"], delivery["status_code"]) == (
+        "delivered",
+        1,
+        204,
+    )
+
+
+async def test_a_secret_is_shown_once(stage: Stage, receiver: Endpoint):
+    mine = "whsec_" + base64.b64encode(b"k" * 32).decode()
+    webhook = await made(stage, receiver.url, secret=mine)
+    assert webhook["secret"] == mine
+    path = f"/metadata/webhooks/{webhook['id']}"
+    for answer in (
+        await stage.http.get(path),
+        await stage.http.get("/metadata/webhooks"),
+        await stage.http.patch(path, json={"description": "x"}),
+        await stage.http.get(f"{path}/deliveries"),
+    ):
+        assert answer.status_code == 200
+        assert mine not in answer.text
+    rotated = (await stage.http.patch(path, json={"secret": None})).json()
+    assert rotated["secret"] != mine
+    await stage.http.post(f"{path}/ping")
+    request = receiver.requests[-1]
+    assert request.headers["webhook-signature"] == signature(rotated["secret"], request)
+
+
+async def test_it_is_tried_again_under_the_same_id_until_it_works(stage: Stage, receiver: Endpoint):
+    webhook = await made(stage, receiver.url)
+    failures = iter((500, 503, 301))
+
+    def reply(request: Request) -> Reply:
+        del request
+        return Reply(status=next(failures, 200))
+
+    receiver.reply = reply
+    await stage.say(uploaded())
+    await receiver.until(lambda: len(receiver.events) == 4)
+    ids = {request.headers["webhook-id"] for request in receiver.requests[-4:]}
+    assert len(ids) == 1
+    delivery = await until_delivery(stage, webhook, id=ids.pop(), status="delivered")
+    assert delivery["attempts"] == 4
+    view = await until_shown(stage, webhook, failing_since=None, pending=0)
+    assert view["last_delivered_at"] is not None
+
+
+async def test_a_failing_delivery_holds_up_no_other(stage: Stage, receiver: Endpoint):
+    def reply(request: Request) -> Reply:
+        return Reply(status=500 if request.event["subject"] == image_id(1) else 200)
+
+    receiver.reply = reply
+    webhook = await made(stage, receiver.url)
+    for number in range(1, 6):
+        await stage.say(uploaded(image_id(number)))
+    await receiver.until(lambda: {image_id(n) for n in range(1, 6)} <= _subjects(receiver))
+    found = await deliveries(stage, webhook, status="pending")
+    assert [delivery["image_id"] for delivery in found] == [image_id(1)]
+    assert found[0]["status_code"] == 500
+    assert found[0]["next_at"] is not None
+
+
+async def test_a_dead_endpoint_holds_up_no_other_webhook(stage: Stage, receiver: Endpoint):
+    async with endpoint() as dead:
+        dead.reply = lambda _: Reply(hangs=True)
+        stuck = asyncio.create_task(made(stage, dead.url))
+        await dead.until(lambda: dead.requests)  # the ping hangs
+        await made(stage, receiver.url)
+        for number in range(30):
+            await stage.say(uploaded(image_id(number)))
+        await receiver.until(lambda: len(_subjects(receiver)) == 30)
+        stuck.cancel()
+
+
+async def test_what_is_superseded_while_an_endpoint_is_down_is_not_delivered(
+    stage: Stage, receiver: Endpoint
+):
+    receiver.reply = lambda _: Reply(status=500)
+    webhook = await made(stage, receiver.url, facts=["inferred"])
+    await stage.say(inferred(version="1"))
+    await receiver.until(lambda: receiver.events)
+    await stage.say(inferred(version="2"))
+    receiver.reply = lambda _: Reply()
+    old = await until_delivery(stage, webhook, status="superseded")
+    new = await until_delivery(stage, webhook, status="delivered", type=old["type"])
+    assert old["sequence"] < new["sequence"]
+    assert receiver.events[-1]["data"]["model_version"] == "2"
+
+
+async def test_gone_disables_and_a_patch_enables_again(stage: Stage, receiver: Endpoint):
+    webhook = await made(stage, receiver.url)
+    receiver.reply = lambda _: Reply(status=410)
+    await stage.say(uploaded(image_id(1)))
+    view = await until_shown(stage, webhook, enabled=False)
+    assert "410" in view["disabled_reason"]
+    receiver.reply = lambda _: Reply()
+    await stage.say(uploaded(image_id(2)))
+    path = f"/metadata/webhooks/{webhook['id']}"
+    enabled = (await stage.http.patch(path, json={"enabled": True})).json()
+    assert (enabled["enabled"], enabled["disabled_reason"]) == (True, None)
+    # what came meanwhile is delivered in its latest state
+    await receiver.until(lambda: {image_id(1), image_id(2)} <= _subjects(receiver))
+    assert {event["subject"] for event in receiver.events} == {image_id(1), image_id(2)}
+
+
+async def test_an_endpoint_that_failed_too_long_is_disabled(open_stage: Open, receiver: Endpoint):
+    async with open_stage(**SETTINGS, webhook_disable_hours=0.2 / 3600) as stage:
+        webhook = await made(stage, receiver.url)
+        receiver.reply = lambda _: Reply(status=500)
+        await stage.say(uploaded())
+        view = await until_shown(stage, webhook, enabled=False)
+    assert "the endpoint answered 500" in view["disabled_reason"]
+
+
+async def test_a_delivery_is_given_up_at_last(open_stage: Open, receiver: Endpoint):
+    async with open_stage(**SETTINGS, webhook_give_up_hours=0.2 / 3600) as stage:
+        receiver.reply = lambda _: Reply(status=500)
+        webhook = await made(stage, receiver.url)
+        await stage.say(uploaded())
+        delivery = await until_delivery(stage, webhook, status="failed", type="images.v1.uploaded")
+        assert delivery["next_at"] is None
+        receiver.reply = lambda _: Reply()
+        path = f"/metadata/webhooks/{webhook['id']}/deliveries/{delivery['id']}/redeliver"
+        answer = await stage.http.post(path)
+        assert (answer.status_code, answer.json()["status"]) == (200, "delivered")
+        assert receiver.requests[-1].headers["webhook-id"] == delivery["id"]
+        await stage.say(uploaded(filename="other.jpg"))
+        again = await stage.http.post(path)
+        assert (again.status_code, again.json()["code"]) == (410, "fact_superseded")
+
+
+async def test_the_rest_that_an_endpoint_asks_for_is_given(stage: Stage, receiver: Endpoint):
+    webhook = await made(stage, receiver.url)
+    receiver.reply = lambda _: Reply(status=429, headers={"retry-after": "3600"})
+    await stage.say(uploaded(image_id(1)))
+    await until_delivery(stage, webhook, status="pending", attempts=1)
+    heard = len(receiver.requests)
+    await stage.say(uploaded(image_id(2)))
+    delivery = await until_delivery(stage, webhook, status="pending", attempts=1)
+    assert delivery["next_at"] > delivery["last_at"]
+    await until_shown(stage, webhook, pending=1)
+    assert len(receiver.requests) == heard  # not even the other fact
+
+
+async def test_pages_of_deliveries(stage: Stage, receiver: Endpoint):
+    webhook = await made(stage, receiver.url)
+    for _ in range(6):
+        await stage.http.post(f"/metadata/webhooks/{webhook['id']}/ping")
+    path = f"/metadata/webhooks/{webhook['id']}/deliveries"
+    seen: list[str] = []
+    params: dict[str, Any] = {"limit": 3}
+    while True:
+        page = (await stage.http.get(path, params=params)).json()
+        assert page["count"] == len(page["items"])
+        seen += [item["id"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        params["cursor"] = page["next"]
+    whole = [item["id"] for item in await deliveries(stage, webhook)]
+    assert seen == whole
+    assert len(set(seen)) == 7
+
+
+async def test_it_ends_when_it_is_removed(stage: Stage, receiver: Endpoint):
+    webhook = await made(stage, receiver.url)
+    path = f"/metadata/webhooks/{webhook['id']}"
+    assert (await stage.http.delete(path)).status_code == 204
+    for answer in (await stage.http.get(path), await stage.http.delete(path)):
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_webhook")
+    other = await made(stage, receiver.url)
+    await stage.say(annotated())
+    await until_delivery(stage, other, type="images.v1.annotated", status="delivered")
+    assert len(receiver.events) == 1
+    kept = stage.platform.key_value("deliveries")
+    assert await kept.count(f"metadata.{webhook['id']}.*") == 0
+
+
+async def test_another_process_takes_over_where_one_left_off(open_stage: Open, receiver: Endpoint):
+    async with open_stage(**SETTINGS) as stage:
+        webhook = await made(stage, receiver.url)
+        receiver.reply = lambda _: Reply(status=500)
+        await stage.say(uploaded(image_id(1)))
+        await until_delivery(stage, webhook, status="pending", attempts=1)
+        bus, values = stage.platform.bus, stage.platform._key_values
+    receiver.reply = lambda _: Reply()
+    async with open_stage(**SETTINGS) as later:
+        later.platform.bus.log, later.platform.bus.sequence = bus.log, bus.sequence
+        for name, held in values.items():
+            later.platform.key_value(name)._held = held._held
+            later.platform.key_value(name)._revision = held._revision
+        await until_delivery(later, webhook, status="delivered", image_id=image_id(1))
+        assert (await shown(later, webhook))["enabled"]
+
+
+async def test_there_may_be_only_so_many(open_stage: Open, receiver: Endpoint):
+    async with open_stage(**SETTINGS, webhooks_max=1) as stage:
+        await made(stage, receiver.url)
+        answer = await stage.http.post("/metadata/webhooks", json={"url": receiver.url})
+        assert answer.status_code == 409
+        assert answer.json()["limit"] == "WEBHOOKS_MAX"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, "invalid_request"),
+        ({"url": 7}, "invalid_request"),
+        ({"url": "https://example.com", "filter": []}, "invalid_request"),
+        ({"url": "ftp://example.com"}, "invalid_url"),
+        ({"url": "example.com/hook"}, "invalid_url"),
+        ({"url": "https://"}, "invalid_url"),
+        ({"url": "https://user:pw@example.com"}, "invalid_url"),
+        ({"url": "https://example.com/#x"}, "invalid_url"),
+        ({"url": "https://example.com/" + "x" * 3000}, "invalid_url"),
+        ({"url": "http://[::1"}, "invalid_url"),
+        ({"url": "http://a\x00b/"}, "invalid_url"),
+        ({"url": "http://1.1.1.1:99999/"}, "invalid_url"),
+        ({"url": "https://1.1.1.1", "facts": ["uploads"]}, "unknown_type"),
+        ({"url": "https://1.1.1.1", "facts": ["uploaded"] * 51}, "limit_exceeded"),
+        ({"url": "https://1.1.1.1", "secret": "short"}, "invalid_secret"),
+        ({"url": "https://1.1.1.1", "secret": "whsec_!!!"}, "invalid_secret"),
+        ({"url": "https://1.1.1.1", "secret": "whsec_ä"}, "invalid_secret"),
+        ({"url": "https://1.1.1.1", "description": "x" * 501}, "invalid_description"),
+        ({"url": "http://127.0.0.1/"}, "address_refused"),
+        ({"url": "http://169.254.169.254/latest/meta-data"}, "address_refused"),
+        ({"url": "http://[::ffff:10.0.0.1]/"}, "address_refused"),
+        ({"url": "http://localhost/"}, "address_refused"),
+        ({"url": "http://0x7f000001/"}, "address_refused"),
+    ],
+)
+async def test_bad_requests_are_named(open_stage: Open, body: dict[str, Any], code: str):
+    async with open_stage() as stage:
+        answer = await stage.http.post("/metadata/webhooks", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (400, code), answer.text
+        assert (await stage.http.get("/metadata/webhooks")).json()["count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("nothing", 404, "unknown_webhook"),
+        ("a.b.%3E", 404, "unknown_webhook"),
+        ("00000000-0000-4000-8000-000000000000/deliveries", 404, "unknown_webhook"),
+        ("{id}/deliveries?status=lost", 400, "invalid_parameter"),
+        ("{id}/deliveries?limit=0", 400, "invalid_parameter"),
+        ("{id}/deliveries?cursor=x", 400, "malformed_cursor"),
+        ("{id}/deliveries?cursor=99999999999999999999-x", 400, "malformed_cursor"),
+        ("{id}/deliveries?page=2", 400, "unknown_parameter"),
+    ],
+)
+async def test_bad_questions_are_answered(
+    stage: Stage, receiver: Endpoint, path: str, status: int, code: str
+):
+    webhook = await made(stage, receiver.url)
+    answer = await stage.http.get(f"/metadata/webhooks/{path.format(id=webhook['id'])}")
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    for delivery_id in ("unknown", "a.*", "%3E"):
+        missing = await stage.http.post(
+            f"/metadata/webhooks/{webhook['id']}/deliveries/{delivery_id}/redeliver"
+        )
+        assert missing.status_code == 404, missing.text
+
+
+def _subjects(receiver: Endpoint) -> set[str]:
+    return {event["subject"] for event in receiver.events}
