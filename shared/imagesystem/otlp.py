@@ -27,8 +27,9 @@ __all__ = ["OtlpRecorder", "exporting", "missing"]
 QUEUE = 16_384
 BATCH = 512
 EVERY_MS = 1000
-#: Seconds for one batch, and for what is left when the process stops.
+#: Seconds for one batch; seconds for what is left when the process stops.
 TIMEOUT_S = 5.0
+CLOSE_S = 2.0
 
 
 def missing(settings: ServiceSettings) -> str | None:
@@ -47,7 +48,7 @@ async def exporting(
 ) -> AsyncIterator[Recorder | None]:
     """Record what is started in this context; yields None if no `OTLP_ENDPOINT` is set.
 
-    What has not been sent at the end is sent then, for `TIMEOUT_S` at most.
+    What has not been sent at the end is sent then, for `CLOSE_S` at most.
     """
     if not settings.otlp_endpoint:
         yield None
@@ -59,7 +60,7 @@ async def exporting(
     finally:
         tracing.recording(None)
         with suppress(TimeoutError):
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(CLOSE_S):
                 await asyncio.to_thread(recorder.close)
 
 
