@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
 
 import nats.errors
 from nats.aio.client import Client
@@ -13,8 +14,8 @@ from nats.aio.client import Client
 from imagesystem import logs, retention
 from imagesystem.bus import provisioning
 from imagesystem.bus.brake import limits_of
-from imagesystem.dead_letters.jetstream import JetStreamLetters
 from imagesystem.bus.tailing import JetStreamDoorbell
+from imagesystem.dead_letters.jetstream import JetStreamLetters
 from imagesystem.errors import Unavailable
 from imagesystem.health import Health
 from imagesystem.keyvalue import KeyValue
@@ -68,6 +69,8 @@ class NatsPlatform:
 async def connect(url: str, service: str, ca_file: str = "") -> Client:
     """Connect as `service`, and stay: reconnects for ever, logs what happens.
 
+    `url` may be several with commas between: the servers of a cluster, whose others are found out.
+
     With `ca_file` by TLS from the first byte: a server's plain greeting could as well come from
     somebody in between, and would get the password. It needs `handshake_first` at the server.
     """
@@ -89,8 +92,12 @@ async def connect(url: str, service: str, ca_file: str = "") -> Client:
         last_error = ""
         log.info("nats_reconnected")
 
+    login = urlsplit(url.partition(",")[0])
     await client.connect(
-        url,
+        url.split(","),
+        # Servers that the cluster tells of come without; nats-py takes both or none.
+        user=login.username if login.password else None,
+        password=login.password,
         tls=ssl.create_default_context(cafile=ca_file) if ca_file else None,
         tls_handshake_first=bool(ca_file),
         name=service,
@@ -148,7 +155,7 @@ async def open_platform(
             client = await connect(settings.nats_url, service, settings.nats_ca_file)
             await provision(client, service, settings)
     except (TimeoutError, nats.errors.Error, OSError) as error:
-        where = settings.nats_url.rpartition("@")[2]
+        where = ", ".join(one.rpartition("@")[2] for one in settings.nats_url.split(","))
         raise Unavailable(
             "nats",
             f"NATS at {where} is not usable after {settings.start_timeout_s:g} s: "

@@ -31,7 +31,10 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     nats_url: Annotated[
         str,
-        msgspec.Meta(description="NATS server with user and password: nats://user:pw@host:port"),
+        msgspec.Meta(
+            description="NATS server with user and password: nats://user:pw@host:port; of a "
+            "cluster several, comma-separated"
+        ),
     ] = "nats://127.0.0.1:4222"
     nats_ca_file: Annotated[
         str,

@@ -18,9 +18,12 @@ from rich.live import Live
 from local_stack import (
     background,
     binaries,
+    clusters,
+    dead_letter_commands,
     demo,
     foreground,
     nats_config,
+    pause_commands,
     queues,
     reports,
     subscriber_commands,
@@ -50,10 +53,13 @@ def _scale(values: list[str]) -> dict[str, int]:
     replicas: dict[str, int] = {}
     for value in values:
         service, _, count = value.partition("=")
+        if service == "nats" and count in map(str, clusters.SIZES):
+            replicas[service] = int(count)
+            continue
         if service not in SERVICES or not count.isdigit() or not 1 <= int(count) <= _MOST_REPLICAS:
             raise typer.BadParameter(
                 f"{value!r}: give SERVICE=COUNT, a count from 1 to {_MOST_REPLICAS} of one of "
-                f"{', '.join(SERVICES)}"
+                f"{', '.join(SERVICES)}; nats may have {', '.join(map(str, clusters.SIZES))}"
             )
         replicas[service] = int(count)
     return replicas
@@ -153,6 +159,9 @@ def show_nats_config() -> None:
 
 
 app.add_typer(subscriber_commands.app, name="subscriber")
+app.add_typer(dead_letter_commands.app, name="dead-letters")
+app.command()(pause_commands.pause)
+app.command()(pause_commands.resume)
 
 queues_app = typer.Typer(help="See how long the queues are, and clear them.")
 app.add_typer(queues_app, name="queues")
@@ -203,6 +212,11 @@ def clear_queue(
     subject = queues.kind_subject(kind)
     url = nats_url or queues.operator_url(data_dir.absolute())
     typer.echo(f"{asyncio.run(_clear(url, subject, yes=yes))} commands deleted ({subject})")
+    if subject.startswith(queues.TASKS):
+        typer.echo(
+            "Their tasks are not told and stay unfinished: "
+            "end them with POST /augmentation/tasks/<id>/cancel"
+        )
 
 
 async def _clear(url: str, subject: str, *, yes: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import string
 from pathlib import Path
@@ -10,7 +9,9 @@ from pathlib import Path
 import msgspec
 from imagesystem.permissions import USERS
 
+from local_stack.clusters import USER as CLUSTER
 from local_stack.errors import StackError
+from local_stack.files import replace
 from local_stack.nats_config import SUBSCRIBER
 
 __all__ = ["MONGODB_USERS", "Credentials", "load_or_create", "new_password"]
@@ -52,16 +53,11 @@ def load_or_create(path: Path) -> Credentials:
             f"{path} is damaged ({error}): restore it, or start over with another --data-dir"
         ) from error
     complete = Credentials(
-        nats={user: known.nats.get(user) or new_password() for user in (*USERS, SUBSCRIBER)},
+        nats={
+            user: known.nats.get(user) or new_password() for user in (*USERS, SUBSCRIBER, CLUSTER)
+        },
         mongodb={user: known.mongodb.get(user) or new_password() for user in MONGODB_USERS},
     )
     if complete != known:
-        draft = path.with_suffix(".new")
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(complete)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        replace(path, msgspec.json.format(msgspec.json.encode(complete)) + b"\n")
     return complete

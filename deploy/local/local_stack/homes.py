@@ -23,6 +23,7 @@ from imagesystem.permissions import ADMINISTRATOR
 from local_stack import credentials, processes, state
 from local_stack.accounts import Subscriber, render
 from local_stack.errors import StackError
+from local_stack.files import replace
 from local_stack.nats_config import ACCOUNTS_FILE
 from local_stack.ports import LOOPBACK
 from local_stack.state import PartState
@@ -96,7 +97,7 @@ class EmbeddedHome:
 
     def write(self, file: File, content: bytes) -> None:
         """See `Home.write`."""
-        _replace(self._data_dir / FOLDER / file, content)
+        replace(self._data_dir / FOLDER / file, content)
 
     def reload(self) -> None:
         """See `Home.reload`; a server that does not run reads it when it starts."""
@@ -186,16 +187,5 @@ def place(data_dir: Path, config: Path) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     kept = folder / "subscribers.json"
     known = load(kept.read_bytes() if kept.exists() else b"", str(kept))
-    _replace(data_dir / ACCOUNTS_FILE, render(known).encode())
-    _replace(data_dir / config.name, config.read_bytes())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    draft = path.with_name(f"{path.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    replace(data_dir / ACCOUNTS_FILE, render(known).encode())
+    replace(data_dir / config.name, config.read_bytes())

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 from imagesystem.topology import SERVICES
 
-from local_stack import mongodb
+from local_stack import clusters, mongodb
 from local_stack.credentials import Credentials
 from local_stack.errors import StackError
 from local_stack.nats_config import password_variable
@@ -70,6 +70,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     nats_max_file_store: int
     command_of: CommandOf
 
+    @property
+    def nats(self) -> tuple[str, ...]:
+        """The names of the nats-servers: one, or those of a cluster."""
+        return clusters.servers(self.replicas.get("nats", 1))
+
 
 def service_command(service: str) -> tuple[str, ...]:
     """Return the command of a service: its own module in this Python."""
@@ -83,12 +88,14 @@ def _replicas(service: str, count: int) -> tuple[str, ...]:
 def part_names(replicas: Mapping[str, int], *, with_mongodb: bool) -> tuple[str, ...]:
     """Return the names of the parts, in the order in which they are shown."""
     services = (name for service in SERVICES for name in _replicas(service, replicas[service]))
-    return ("nats", *(("mongodb",) if with_mongodb else ()), *services, "traefik")
+    nats = clusters.servers(replicas.get("nats", 1))
+    return (*nats, *(("mongodb",) if with_mongodb else ()), *services, "traefik")
 
 
 def nats_url(plan: Plan, user: str) -> str:
-    """Return the URL with which the NATS user `user` connects."""
-    return f"nats://{user}:{plan.credentials.nats[user]}@{LOOPBACK}:{plan.ports['nats']}"
+    """Return the URL with which the NATS user `user` connects, of a cluster one per server."""
+    login = f"{user}:{plan.credentials.nats[user]}"
+    return ",".join(f"nats://{login}@{LOOPBACK}:{plan.ports[name]}" for name in plan.nats)
 
 
 def table(plan: Plan) -> tuple[Part, ...]:
@@ -102,20 +109,21 @@ def table(plan: Plan) -> tuple[Part, ...]:
         for service in SERVICES
         for name in _replicas(service, plan.replicas[service])
     )
-    return (_nats(plan), *mongod, *services, _traefik(plan, services))
+    nats = (_nats(plan, name) for name in plan.nats)
+    return (*nats, *mongod, *services, _traefik(plan, services))
 
 
-def _nats(plan: Plan) -> Part:
-    port, monitor = plan.ports["nats"], plan.ports["nats-monitor"]
-    command = [str(plan.programs["nats-server"]), "--config"]
-    command += [str(plan.data_dir / NATS_CONFIG.name)]
+def _nats(plan: Plan, name: str) -> Part:
+    port, monitor = plan.ports[name], plan.ports[f"{name}-monitor"]
+    config = NATS_CONFIG.name if len(plan.nats) == 1 else f"{name}.conf"
+    command = [str(plan.programs["nats-server"]), "--config", str(plan.data_dir / config)]
     command += ["-a", LOOPBACK, "-p", str(port), "-m", str(monitor)]
-    command += ["-sd", str(plan.data_dir / "nats")]
+    command += ["-sd", str(plan.data_dir / name)]
     passwords = {
         password_variable(user): password for user, password in plan.credentials.nats.items()
     }
     return Part(
-        name="nats",
+        name=name,
         kind="nats",
         command=tuple(command),
         environ={
@@ -165,7 +173,9 @@ def _service(plan: Plan, service: str, name: str) -> Part:
         "LOG_FORMAT": "json",
         "PYTHONUNBUFFERED": "1",
     }
-    depends_on = ["nats"]
+    depends_on = [*plan.nats]
+    if len(plan.nats) > 1:
+        environ.setdefault("REPLICAS", str(len(plan.nats)))
     if service == "metadata":
         environ |= _mongodb_environ(plan)
         depends_on += [] if plan.mongodb_url else ["mongodb"]

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from local_stack import binaries, credentials, ports
+from local_stack import binaries, clusters, credentials, ports
 from local_stack.errors import StackError
 from local_stack.parts import CommandOf, Plan, part_names
 
@@ -53,9 +53,12 @@ async def make_plan(
     """
     mongodb_url = environ.get("MONGODB_URL") or None
     programs, versions = await _find_programs(with_mongod=mongodb_url is None)
-    chosen = {"traefik": port, "nats": ports.require_free(nats_port, "--nats-port")}
+    nats = clusters.servers(replicas.get("nats", 1))
+    clusters.check_store(data_dir, nats)
+    chosen = {"traefik": port, nats[0]: ports.require_free(nats_port, "--nats-port")}
     names = part_names(replicas, with_mongodb=mongodb_url is None)
-    inside = [name for name in (*names, "nats-monitor") if name not in chosen]
+    more = [f"{name}-{what}" for name in nats for what in ("monitor", "routes")]
+    inside = [name for name in (*names, *more) if name not in chosen]
     return Plan(
         data_dir=data_dir,
         environ={name: value for name, value in environ.items() if name != "MONGODB_URL"},
@@ -66,7 +69,7 @@ async def make_plan(
         versions=versions,
         mongodb_url=mongodb_url,
         nats_sync=_sync(environ.get("NATS_SYNC") or "120s"),
-        nats_max_file_store=_room_for_nats(data_dir, environ.get("NATS_MAX_FILE_STORE", "")),
+        nats_max_file_store=_room_for_nats(data_dir, nats, environ.get("NATS_MAX_FILE_STORE", "")),
         command_of=command_of,
     )
 
@@ -87,8 +90,8 @@ def _sync(asked: str) -> str:
     return asked
 
 
-def _room_for_nats(data_dir: Path, asked: str) -> int:
-    """Return three quarters of what JetStream has and could have.
+def _room_for_nats(data_dir: Path, servers: tuple[str, ...], asked: str) -> int:
+    """Return each server's part of three quarters of what JetStream has and could have.
 
     nats-server's own default is three quarters of what is free, forgetting what it has stored:
     it shrinks with every restart.
@@ -97,5 +100,6 @@ def _room_for_nats(data_dir: Path, asked: str) -> int:
         if not asked.isdigit():
             raise StackError(f"NATS_MAX_FILE_STORE={asked!r}: give a number of bytes")
         return int(asked)
-    files = (path for path in (data_dir / "nats").rglob("*") if path.is_file())
-    return (sum(path.stat().st_size for path in files) + shutil.disk_usage(data_dir).free) * 3 // 4
+    files = (path for name in servers for path in (data_dir / name).rglob("*") if path.is_file())
+    room = sum(path.stat().st_size for path in files) + shutil.disk_usage(data_dir).free
+    return room * 3 // 4 // len(servers)

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from imagesystem.topology import SERVICES
 
-from local_stack import homes, ports, processes, state
+from local_stack import clusters, homes, ports, processes, state
 from local_stack.errors import StackError
 from local_stack.logstream import LogStream, Printer
 from local_stack.nats_config import SUBSCRIBER
@@ -29,10 +29,10 @@ class Stack:
     """Everything the system needs, running; a context manager.
 
     `port` and `nats_port` are opened on loopback (0: any free port); `scale` says how many
-    replicas a service has, where it is not one. `environ` (default: this process's) is what the
-    parts inherit, and may set `MONGODB_URL` (then no mongod is started), `NATS_SYNC` and
-    `NATS_MAX_FILE_STORE`. `show` gets the merged log; `changed` is called on every change of
-    state. `command_of` returns the command of a service.
+    replicas a service has, where it is not one; `nats` may have 3 or 5, which are a cluster.
+    `environ` (default: this process's) is what the parts inherit, and may set `MONGODB_URL` (then
+    no mongod is started), `NATS_SYNC` and `NATS_MAX_FILE_STORE`. `show` gets the merged log;
+    `changed` is called on every change of state. `command_of` returns the command of a service.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Stack:
         return self.nats_url(SUBSCRIBER)
 
     def nats_url(self, user: str) -> str:
-        """Return the NATS URL of a service's user."""
+        """Return the NATS URL of a service's user; of a cluster, one per server, by commas."""
         return nats_url(self.plan, user)
 
     @property
@@ -188,6 +188,13 @@ class Stack:
             table(self._plan), stream, self._report, socket=listener.fileno()
         )
         homes.place(self.data_dir, NATS_CONFIG)
+        clusters.place(
+            self.data_dir,
+            NATS_CONFIG.name,
+            self._plan.nats,
+            self._plan.ports,
+            self._plan.credentials.nats[clusters.USER],
+        )
         self._exits.callback(self._set_phase, "stopped")
         self._exits.push_async_callback(self._supervisor.stop)
         # closed before Traefik stops: nobody may queue at a port that no one serves
@@ -223,7 +230,7 @@ class Stack:
             phase=self._phase,
             supervisor=supervisor,
             url=self.url,
-            nats_port=self.plan.ports["nats"],
+            nats_port=self.plan.ports[self.plan.nats[0]],
             parts=self._supervisor.states,
         )
         with suppress(OSError):  # a full disk: the stack goes on, `status` sees what was

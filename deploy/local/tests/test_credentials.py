@@ -13,7 +13,7 @@ def test_they_are_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:
     first = credentials.load_or_create(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert credentials.load_or_create(path) == first
-    assert set(first.nats) == {*SERVICES, "administrator", "operator", "subscriber"}
+    assert set(first.nats) == {*SERVICES, "administrator", "cluster", "operator", "subscriber"}
     assert set(first.mongodb) == {"admin", "metadata"}
 
 
