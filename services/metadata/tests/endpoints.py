@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -82,10 +83,10 @@ class Endpoint:
 
 
 @asynccontextmanager
-async def endpoint() -> AsyncIterator[Endpoint]:
-    """Listen on a free port."""
+async def endpoint(certificate: ssl.SSLContext | None = None) -> AsyncIterator[Endpoint]:
+    """Listen on a free port, with a certificate by HTTPS."""
     listening = Endpoint()
-    server = await asyncio.start_server(listening._serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(listening._serve, "127.0.0.1", 0, ssl=certificate)
     listening.port = server.sockets[0].getsockname()[1]
     try:
         yield listening
