@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import nats
 import nats.errors
-from imagesystem.bus import api
+from imagesystem.bus import api, pauses
 from imagesystem.bus.provisioning import CONSUMER_MISSING
 from imagesystem.errors import ImageSystemError
 from imagesystem.permissions import OPERATOR, SAYS, inbox_prefix
@@ -21,11 +21,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from local_stack import credentials, processes, state
+from local_stack import credentials, moments, processes, state
 from local_stack.errors import StackError
 from local_stack.ports import LOOPBACK
 
 __all__ = [
+    "TASKS",
     "Queue",
     "clear",
     "connected",
@@ -47,12 +48,17 @@ KINDS = sorted(
 )
 
 
+#: Commands that belong to augmentation tasks, which count on them.
+TASKS = ("commands.v1.augment.", "commands.v1.plan.")
+
+
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
     """One durable consumer as it is now.
 
     `pending`: messages not delivered yet; `in_flight`: delivered and not acknowledged;
     `redelivered`: of these, delivered more than once; `lag_s`: age of the oldest that is not
-    delivered, in seconds; `dead`: its dead letters. `exists`: whether its service made it yet.
+    delivered, in seconds; `dead`: its dead letters; `paused_until`: when it goes on, null if it
+    is not paused. `exists`: whether its service made it yet.
     """
 
     consumer: str
@@ -64,6 +70,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     redelivered: int = 0
     lag_s: float = 0.0
     dead: int = 0
+    paused_until: datetime | None = None
 
 
 def operator_url(data_dir: Path) -> str:
@@ -126,6 +133,7 @@ async def _queue(client: Client, consumer: Consumer) -> Queue:
         pending=info["num_pending"],
         in_flight=info["num_ack_pending"],
         redelivered=info["num_redelivered"],
+        paused_until=pauses.paused_until(info),
         lag_s=await _lag(client, consumer, info) if info["num_pending"] else 0.0,
     )
 
@@ -198,7 +206,10 @@ async def count(client: Client, subject: str) -> int:
 
 
 async def clear(client: Client, subject: str) -> int:
-    """Delete the commands on `subject`; return how many. What is being done is still done."""
+    """Delete the commands on `subject`; return how many. What is being done is still done.
+
+    Whoever asked for them is not told: an augmentation task stays as it is, unfinished.
+    """
     answer = await api.api_call(client, "STREAM.PURGE.COMMANDS", {"filter": subject})
     return int(answer["purged"])
 
@@ -213,6 +224,11 @@ def render(queues: list[Queue]) -> Table:
     for queue in queues:
         dead = Text(str(queue.dead), style="red" if queue.dead else "dim")
         numbers = [str(n) for n in (queue.pending, queue.in_flight, queue.redelivered)]
-        note = "" if queue.exists else f"not made yet: {queue.service} has not started"
-        table.add_row(queue.consumer, *numbers, f"{queue.lag_s:g}", dead, note)
+        table.add_row(queue.consumer, *numbers, f"{queue.lag_s:g}", dead, _note(queue))
     return table
+
+
+def _note(queue: Queue) -> str:
+    if not queue.exists:
+        return f"not made yet: {queue.service} has not started"
+    return f"paused until {moments.shown(queue.paused_until)}" if queue.paused_until else ""

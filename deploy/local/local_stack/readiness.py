@@ -7,6 +7,7 @@ needs no password.
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,12 +25,13 @@ _POLL_S = 0.1
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """`problem`: None when ready, else one line; `version`: what the part said it is, or empty.
 
-    `status`: the HTTP status, 0 where there was none.
+    `status`: the HTTP status, 0 where there was none; `paused`: until when its consumers are.
     """
 
     problem: str | None = None
     version: str = ""
     status: int = 0
+    paused: dict[str, datetime] = {}
 
 
 async def probe(url: str) -> Answer:
@@ -53,6 +55,14 @@ def _missing(report: dict[str, Any]) -> str | None:
     return "; ".join(str(line) for line in checks.values() if line) or None
 
 
+def _paused(report: dict[str, Any]) -> dict[str, datetime]:
+    """Return what a service's health report says is paused; nothing if it says it wrongly."""
+    try:
+        return msgspec.convert(report.get("paused", {}), dict[str, datetime])
+    except msgspec.ValidationError:
+        return {}
+
+
 async def _ask_http(url: str) -> Answer:
     try:
         # trust_env: no proxy stands between this machine and itself
@@ -71,7 +81,10 @@ async def _ask_http(url: str) -> Answer:
     if answer.status_code != httpx.codes.OK:
         problem = _missing(report) or f"it answers {answer.status_code}"
     return Answer(
-        problem=problem, version=str(report.get("version", "")), status=answer.status_code
+        problem=problem,
+        version=str(report.get("version", "")),
+        status=answer.status_code,
+        paused=_paused(report),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local_stack import credentials, processes, state
+from local_stack.moments import shown
 from local_stack.nats_config import SUBSCRIBER
 from local_stack.ports import LOOPBACK
 from local_stack.readiness import Answer, probe
@@ -32,7 +34,10 @@ _STYLES = {
 
 
 class PartReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One part as it is now; `detail`: why it is not ready."""
+    """One part as it is now; `detail`: why it is not ready, or which of its work is paused.
+
+    `paused`: until when, by consumer.
+    """
 
     name: str
     ready: bool
@@ -42,6 +47,7 @@ class PartReport(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     pid: int | None
     restarts: int
+    paused: dict[str, datetime] = {}
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,12 +97,17 @@ def _part(part: PartState, answer: Answer) -> PartReport:
         name=part.name,
         ready=ready,
         status=status,
-        detail=answer.problem or "",
+        detail=answer.problem or _held_back(answer.paused),
         version=answer.version or part.version,
         port=part.port,
         pid=part.pid,
         restarts=part.restarts,
+        paused=answer.paused,
     )
+
+
+def _held_back(paused: dict[str, datetime]) -> str:
+    return ", ".join(f"{name} paused until {shown(until)}" for name, until in paused.items())
 
 
 def _subscriber_url(data_dir: Path, known: StackState) -> str:

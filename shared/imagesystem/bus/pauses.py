@@ -20,7 +20,7 @@ from imagesystem.bus import api
 from imagesystem.bus.provisioning import CONSUMER_MISSING
 from imagesystem.topology import Consumer
 
-__all__ = ["LOOK_EVERY_S", "Pauses", "look", "pause"]
+__all__ = ["LOOK_EVERY_S", "Pauses", "look", "pause", "paused_until"]
 
 #: What was seen is believed for this long.
 LOOK_EVERY_S = 1.0

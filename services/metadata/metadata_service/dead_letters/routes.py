@@ -7,15 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from imagesystem.dead_letters import Wanted
-from imagesystem.ids import parse_image_id
-from litestar import MediaType, Request, Response, delete, get, post
-from litestar.datastructures import State
-from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, SkipValidation
-
-from metadata_service.dead_letters.desk import Desk
-from metadata_service.dead_letters.views import (
+from imagesystem.dead_letters.views import (
     LetterList,
     LetterView,
     ReplayAccepted,
@@ -25,6 +17,14 @@ from metadata_service.dead_letters.views import (
     letter_list,
     letter_view,
 )
+from imagesystem.ids import parse_image_id
+from litestar import MediaType, Request, Response, delete, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, SkipValidation
+
+from metadata_service.dead_letters.desk import Desk
 from metadata_service.openapi import operation
 from metadata_service.parameters import MOMENT, TEXT, Parameter, read
 
