@@ -48,13 +48,18 @@ class Health:
         self.version = version(f"{service}-service")
         self._checks: dict[str, Check] = {}
         self._fatal: dict[str, Check] = {}
+        self._minor: dict[str, Check] = {}
         self._pauses: Pauses | None = None
         self._started = time.monotonic()
         self.stopping = False
 
-    def watch(self, name: str, check: Check, *, fatal: bool = False) -> None:
-        """Ask `check` for readiness; with `fatal`, its failure means "restart me"."""
-        (self._fatal if fatal else self._checks)[name] = check
+    def watch(self, name: str, check: Check, *, fatal: bool = False, vital: bool = True) -> None:
+        """Ask `check` for readiness; with `fatal`, its failure means "restart me".
+
+        What is not `vital` is reported, and the service stays ready: the rest of it works.
+        """
+        kind = self._fatal if fatal else self._checks if vital else self._minor
+        kind[name] = check
 
     def mention(self, pauses: Pauses) -> None:
         """Name in readiness what `pauses` says is paused."""
@@ -67,6 +72,8 @@ class Health:
     async def ready(self) -> Report:
         """Report everything the service needs to do its work."""
         report = await self._report(self._fatal | self._checks, "ready", "not ready")
+        checks = report.checks | await self._results(self._minor)
+        report = msgspec.structs.replace(report, checks=checks)
         if self._pauses is None:
             return report
         paused: dict[str, datetime] = {}
@@ -77,9 +84,7 @@ class Health:
 
     async def _report(self, checks: dict[str, Check], good: str, bad: str) -> Report:
         results: dict[str, str | None] = {"stopping": "shutting down"} if self.stopping else {}
-        for name, check in checks.items():
-            result = check()
-            results[name] = await result if inspect.isawaitable(result) else result
+        results |= await self._results(checks)
         return Report(
             service=self.service,
             version=self.version,
@@ -87,3 +92,11 @@ class Health:
             uptime_s=round(time.monotonic() - self._started, 3),
             checks=results,
         )
+
+    @staticmethod
+    async def _results(checks: dict[str, Check]) -> dict[str, str | None]:
+        results: dict[str, str | None] = {}
+        for name, check in checks.items():
+            result = check()
+            results[name] = await result if inspect.isawaitable(result) else result
+        return results
