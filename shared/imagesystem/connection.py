@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from urllib.parse import urlsplit
 
 import nats.errors
@@ -139,7 +140,8 @@ async def provision(client: Client, service: str, settings: ServiceSettings | No
     }
     for name, owner in owners.items():
         if owner == service:
-            await provisioning.ensure_stream(client, configs[name])
+            make = partial(provisioning.ensure_stream, client, configs[name])
+            await provisioning.patiently(make)
         elif name not in readers or service in readers[name]:
             await provisioning.wait_for_stream(client, name)
 

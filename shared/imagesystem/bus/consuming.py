@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import nats.errors
 import structlog
@@ -82,7 +83,8 @@ class JetStreamConsumption:
 
     async def start(self) -> None:
         """Make the durable consumer if it is not there, and begin to pull."""
-        await provisioning.ensure_consumer(self._client, self._consumer)
+        make = partial(provisioning.ensure_consumer, self._client, self._consumer)
+        await provisioning.patiently(make)
         await self._puller.start()
         self._broken = None
         self._loops = [

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import msgspec
 from nats.aio.client import Client
@@ -19,6 +20,7 @@ __all__ = [
     "ensure_consumer",
     "ensure_stream",
     "key_value_config",
+    "patiently",
     "stream_config",
     "wait_for_stream",
 ]
@@ -28,6 +30,10 @@ log = logs.get(__name__)
 STREAM_MISSING, CONSUMER_MISSING = 10059, 10014
 NAME_IN_USE = 10058
 SECOND_NS = 1_000_000_000
+#: How long what is made at a start is tried.
+PATIENCE_S = 45.0
+
+T = TypeVar("T")
 
 
 def stream_config(stream: Stream, replicas: int = 1) -> dict[str, Any]:
@@ -84,6 +90,26 @@ def consumer_config(consumer: Consumer, start_sequence: int = 0) -> dict[str, An
     if start_sequence > 1:
         config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": start_sequence}
     return config
+
+
+async def patiently(action: Callable[[], Awaitable[T]]) -> T:
+    """Do it, and again while NATS has no answer: a cluster that starts elects its leaders first.
+
+    Raises `Unavailable` when there is none within `PATIENCE_S` seconds.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + PATIENCE_S
+    told = False
+    while True:
+        try:
+            return await action()
+        except Unavailable as error:
+            if clock() > deadline:
+                raise
+            if not told:
+                log.info("waiting_for_nats", why=error.message)
+            told = True
+            await asyncio.sleep(0.2)
 
 
 async def ensure_stream(client: Client, config: dict[str, Any]) -> None:
