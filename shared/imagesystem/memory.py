@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from imagesystem.bus.brake import limits_of
 from imagesystem.bus.memory import MemoryBus
-from imagesystem.dead_letters.memory import MemoryLetters
 from imagesystem.bus.tailing import MemoryDoorbell
+from imagesystem.dead_letters.memory import MemoryLetters
 from imagesystem.health import Health
 from imagesystem.keyvalue.memory import MemoryKeyValue
 from imagesystem.metrics import Metrics

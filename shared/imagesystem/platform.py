@@ -7,8 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol, TypeAlias
 
 from imagesystem.bus import Bus
-from imagesystem.dead_letters import Letters
 from imagesystem.bus.tailing import Doorbell
+from imagesystem.dead_letters import Letters
 from imagesystem.health import Health
 from imagesystem.keyvalue import KeyValue
 from imagesystem.metrics import Metrics
