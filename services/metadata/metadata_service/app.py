@@ -29,9 +29,12 @@ from metadata_service.preparation import Preparation
 from metadata_service.read_model import ReadModel
 from metadata_service.rebuilds import routes as rebuild_routes
 from metadata_service.rebuilds.rebuilder import Rebuilder
+from metadata_service.reruns import routes as rerun_routes
 from metadata_service.routes import ROUTES
 from metadata_service.settings import Settings
 from metadata_service.store import OpenStore
+from metadata_service.timeline import Timelines
+from metadata_service.timeline import routes as timeline_routes
 from metadata_service.waiting import Waiters
 from metadata_service.webhooks import routes as webhook_routes
 from metadata_service.webhooks.wiring import open_office
@@ -54,6 +57,7 @@ def create_app(
         async with connect(settings, health, metrics) as connected, open_store(settings) as store:
             waiters = Waiters(store)
             edits = Edits(connected.bus, settings)
+            app.state.bus, app.state.timelines = connected.bus, Timelines(connected.bus)
             app.state.desk = Desk(connected.bus, connected.letters)
             app.state.library = Library(store, waiters, edits, apply_wait_s=settings.apply_wait_s)
             async with (
@@ -94,6 +98,8 @@ def create_app(
             *dead_letter_routes.ROUTES,
             *feed_routes.ROUTES,
             *rebuild_routes.ROUTES,
+            *rerun_routes.ROUTES,
+            *timeline_routes.ROUTES,
             *webhook_routes.ROUTES,
         ],
         lifespan=lifespan,
@@ -103,6 +109,8 @@ def create_app(
             "office": Provide(webhook_routes.provide_office, sync_to_thread=False),
             "desk": Provide(dead_letter_routes.provide_desk, sync_to_thread=False),
             "rebuilder": Provide(rebuild_routes.provide_rebuilder, sync_to_thread=False),
+            "bus": Provide(rerun_routes.provide_bus, sync_to_thread=False),
+            "timelines": Provide(timeline_routes.provide_timelines, sync_to_thread=False),
             "cursors": Provide(lambda: cursors, sync_to_thread=False),
             "settings": Provide(lambda: settings, sync_to_thread=False),
         },

@@ -17,7 +17,9 @@ LISTED = 1000
 #: Documents read from an edition at once.
 PAGE = 500
 #: How often what differs is looked at again, while facts that arrive reach one before the other.
-LOOKS, LOOK_EVERY_S = 10, 0.2
+LOOKS, LOOK_EVERY_S = 20, 0.2
+#: So many looks in a row at which nothing moved, and what differs differs.
+UNMOVED = 3
 
 
 class Comparison:
@@ -114,9 +116,11 @@ async def compare(
                 after = await mend(name)
             right = await anext(rights, None)
         comparison.add(name, before, after)
+    unmoved = 0
     for _ in range(LOOKS):
-        if not comparison.listed:
+        if not comparison.listed or unmoved == UNMOVED:
             break
+        held = dict(comparison.listed)
         await catch_up()
         names = list(comparison.listed)
         befores, afters = await one.stored(names), await two.stored(names)
@@ -126,8 +130,8 @@ async def compare(
             if after != before and found[1] is not None and found[1]["failed"]:
                 after = await mend(name)
             comparison.look_again(name, before, after)
-        if comparison.listed:
-            await asyncio.sleep(LOOK_EVERY_S)
+        unmoved = unmoved + 1 if comparison.listed == held else 0
+        await asyncio.sleep(LOOK_EVERY_S if comparison.listed else 0)
     return comparison
 
 
