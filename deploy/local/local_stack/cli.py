@@ -25,6 +25,7 @@ from local_stack import (
     nats_config,
     pause_commands,
     queues,
+    rebuild_commands,
     reports,
     subscriber_commands,
 )
@@ -162,6 +163,8 @@ app.add_typer(subscriber_commands.app, name="subscriber")
 app.add_typer(dead_letter_commands.app, name="dead-letters")
 app.command()(pause_commands.pause)
 app.command()(pause_commands.resume)
+app.command()(rebuild_commands.rebuild)
+app.command()(rebuild_commands.rerun)
 
 queues_app = typer.Typer(help="See how long the queues are, and clear them.")
 app.add_typer(queues_app, name="queues")
