@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from augmentation_service.engine import ENGINE, Operation
-from augmentation_service.engine.recipes import MAX_CHOICES
+from augmentation_service.engine.reading import MAX_CHOICES
 
 __all__ = ["Catalogue", "DescribedOperation", "catalogue"]
 

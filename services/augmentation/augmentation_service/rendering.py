@@ -14,6 +14,7 @@ from augmentation_service.engine import (
     MovedLabels,
     Receipt,
     Recipe,
+    TooFewPictures,
     TooLarge,
     apply,
     sealed,
@@ -54,7 +55,7 @@ def render(data: bytes, job: Job) -> Rendered:
     """Decode, carry out the recipe, encode.
 
     Raises what `pictures.decode` raises, and `Rejected` 400: `output_too_large`,
-    `invalid_labels`.
+    `invalid_labels`, `too_few_pictures`.
     """
     image = pictures.decode(data, job.max_pixels)
     try:
@@ -78,6 +79,15 @@ def render(data: bytes, job: Job) -> Rendered:
         ) from error
     except BadLabels as error:
         raise Rejected(400, "invalid_labels", str(error)) from error
+    except TooFewPictures as error:
+        raise Rejected(
+            400,
+            "too_few_pictures",
+            str(error),
+            limit="pictures",
+            allowed=error.given,
+            actual=error.needed,
+        ) from error
     receipt = sealed(made.receipt, made.image)
     return Rendered(
         data=pictures.encode(made.image, pictures.FORMATS[job.format], job.quality),

@@ -5,6 +5,7 @@
     EngineError
     ├── BadRecipe       the recipe cannot be carried out: every reason, with its path
     ├── BadLabels       a box or a keypoint that is none
+    ├── BadReceipt      a receipt that cannot be replayed, and why
     ├── BadImage        not a uint8 or float32 array (H, W, C), C = 1, 3 or 4, with a pixel
     ├── TooFewPictures  a step mixes more pictures than were given
     └── TooLarge        a step would make a picture larger than allowed
@@ -17,6 +18,7 @@ import msgspec
 __all__ = [
     "BadImage",
     "BadLabels",
+    "BadReceipt",
     "BadRecipe",
     "EngineError",
     "Fault",
@@ -57,6 +59,10 @@ class BadRecipe(EngineError):
 
 class BadLabels(EngineError):
     """A box or keypoint that is none: where it stands and why."""
+
+
+class BadReceipt(EngineError):
+    """A receipt that cannot be replayed here: what it says does not fit."""
 
 
 class BadImage(EngineError):

@@ -1,42 +1,38 @@
-"""Recipes: which operations, with which parameters, how often.
+"""Recipes: which operations, with which parameters, how often, in which order.
 
-A recipe is a list of steps::
-
-    [{"operation": "rotate", "parameters": {"angle": {"min": -10, "max": 10}}, "probability": 0.5},
-     {"operation": "flip", "parameters": {"axis": {"choices": ["x", "y"]}}},
-     {"operation": "gaussian_noise", "parameters": {"std": 8}}]
-
-A parameter is a value, a range to draw from uniformly (`[-10, 10]` says the same as `min` and
-`max`), or choices to draw from, each as likely.
+A recipe is a tree of steps, groups and policies, carried out one after the other. What is left to
+chance is drawn for each variant from streams of its own, so that a part that is added changes
+nothing about the others. `reading` makes recipes of JSON.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Literal, TypeAlias
 
 import msgspec
 
-from augmentation_service.engine.declarations import Operation
-from augmentation_service.engine.errors import BadRecipe, Fault
-from augmentation_service.engine.parameters import (
-    Integer,
-    Number,
-    Parameter,
-    Unfit,
-    Value,
-    shown,
-)
-from augmentation_service.engine.randomness import Randomness
+from augmentation_service.engine.aliases import ALIASES
+from augmentation_service.engine.parameters import Integer, Number, Parameter, Value
+from augmentation_service.engine.policies import POLICIES
+from augmentation_service.engine.randomness import Randomness, Stream
 from augmentation_service.engine.registry import REGISTRY
 
-__all__ = ["MAX_CHOICES", "Between", "OneOf", "Recipe", "Setting", "Step", "draw", "parse"]
+__all__ = [
+    "Between",
+    "Drawn",
+    "Group",
+    "GroupKind",
+    "Node",
+    "OneOf",
+    "PolicyStep",
+    "Recipe",
+    "Setting",
+    "Step",
+    "draw",
+]
 
-MAX_CHOICES = 100
-#: Reasons told at once: enough to mend a recipe, not a way to make long answers.
-_MAX_FAULTS = 20
-_STEP_FIELDS = {"operation", "parameters", "probability"}
+GroupKind: TypeAlias = Literal["sequence", "one_of", "some_of", "random_order"]
 
 
 class Between(msgspec.Struct, frozen=True):
@@ -55,213 +51,165 @@ class OneOf(msgspec.Struct, frozen=True):
 Setting: TypeAlias = Value | Between | OneOf
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation; `settings` has every parameter of it, defaults filled in.
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of one variant: nothing about it is left to chance but its pixels.
 
-    `path` names the step in receipts and keys its randomness: its place in the recipe, as `0`.
+    `others`: the digests of the pictures to mix in, if it is known which.
     """
 
     path: str
     operation: str
-    settings: dict[str, Setting]
+    values: dict[str, Value] = {}
+    applied: bool = True
+    others: tuple[str, ...] = ()
+
+
+class _Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a recipe.
+
+    `path` names it in receipts and keys its randomness: its place in the recipe, as `0`, or `0.2`
+    within a group.
+    """
+
+    path: str
     probability: float = 1.0
+
+    def is_left_out(self, randomness: Randomness) -> bool:
+        """Return whether chance leaves it out of this variant."""
+        if self.probability >= 1:
+            return False
+        return randomness.stream(self.path, "probability").unit() >= self.probability
+
+
+class Step(_Node, frozen=True, kw_only=True):
+    """One operation; `settings` has every parameter of it, defaults filled in.
+
+    With `alias`, the settings are that alias's, and `operation` is what it stands for.
+    """
+
+    operation: str
+    settings: dict[str, Setting]
+    alias: str | None = None
+
+    def drawn(self, randomness: Randomness) -> Iterator[Drawn]:
+        """Yield the step, applied or not."""
+        values = draw(self, randomness)
+        yield Drawn(
+            path=self.path,
+            operation=self.operation,
+            values=values or {},
+            applied=values is not None,
+        )
+
+
+class Group(_Node, frozen=True, kw_only=True):
+    """Several parts: all in order, one of them by `weights`, `count` of them, all in any order."""
+
+    kind: GroupKind
+    nodes: tuple[Node, ...]
+    weights: tuple[float, ...] = ()
+    count: tuple[int, int] = (0, 0)
+
+    def drawn(self, randomness: Randomness) -> Iterator[Drawn]:
+        """Yield the steps of the parts that are drawn; of the others, nothing."""
+        if self.is_left_out(randomness):
+            return
+        stream = randomness.stream(self.path, self.kind)
+        for place in self._places(stream):
+            yield from self.nodes[place].drawn(randomness)
+
+    def _places(self, stream: Stream) -> Sequence[int]:
+        every = len(self.nodes)
+        if self.kind == "one_of":
+            return [_weighted(self.weights, stream)] if every else []
+        if self.kind == "some_of":
+            least, most = self.count
+            count = least + stream.below(most - least + 1)
+            return sorted(stream.permutation(every)[:count])
+        return stream.permutation(every) if self.kind == "random_order" else range(every)
+
+
+class PolicyStep(_Node, frozen=True, kw_only=True):
+    """A published policy, which draws operations itself; `settings` has all its parameters."""
+
+    policy: str
+    settings: dict[str, Setting]
+
+    def drawn(self, randomness: Randomness) -> Iterator[Drawn]:
+        """Yield the operations that the policy takes this time."""
+        if self.is_left_out(randomness):
+            return
+        policy = POLICIES[self.policy]
+        values = _values(policy.parameters, self.settings, self.path, randomness)
+        stream = randomness.stream(self.path, self.policy)
+        for place, (operation, given) in enumerate(policy.draw(stream, **values)):
+            known = {parameter.name: parameter for parameter in REGISTRY[operation].parameters}
+            defaults = {
+                name: parameter.default
+                for name, parameter in known.items()
+                if parameter.default is not None
+            }
+            checked = {name: known[name].check(value) for name, value in given.items()}
+            yield Drawn(path=f"{self.path}.{place}", operation=operation, values=defaults | checked)
+
+
+Node: TypeAlias = Step | Group | PolicyStep
 
 
 class Recipe(msgspec.Struct, frozen=True):
     """A recipe that can be carried out."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Node, ...]
+
+    def drawn(self, randomness: Randomness) -> Iterator[Drawn]:
+        """Yield what is done for one variant, in order."""
+        for node in self.steps:
+            yield from node.drawn(randomness)
 
 
 def draw(step: Step, randomness: Randomness) -> dict[str, Value] | None:
-    """Return the parameters of a step for one variant, or None if it is left out this time.
+    """Return the parameters of a step for one variant, or None if it is left out this time."""
+    if step.is_left_out(randomness):
+        return None
+    if step.alias is None:
+        parameters = REGISTRY[step.operation].parameters
+        return _values(parameters, step.settings, step.path, randomness)
+    alias = ALIASES[step.alias]
+    values = _values(alias.parameters, step.settings, step.path, randomness)
+    operation = REGISTRY[step.operation]
+    meant = alias.becomes(**values)
+    return {
+        parameter.name: parameter.check(meant.get(parameter.name, parameter.default))
+        for parameter in operation.parameters
+    }
 
-    Each parameter has a stream of its own: adding one changes none of the others.
-    """
-    if step.probability < 1:
-        chance = randomness.stream(step.path, "probability").unit()
-        if chance >= step.probability:
-            return None
+
+def _values(
+    parameters: Sequence[Parameter],
+    settings: dict[str, Setting],
+    path: str,
+    randomness: Randomness,
+) -> dict[str, Value]:
+    """Draw parameters; each has a stream of its own: adding one changes none of the others."""
     values: dict[str, Value] = {}
-    for parameter in REGISTRY[step.operation].parameters:
-        setting = step.settings[parameter.name]
-        stream = randomness.stream(step.path, f"parameter {parameter.name}")
-        match setting, parameter:
+    for parameter in parameters:
+        match settings[parameter.name], parameter:
             case OneOf(options), _:
+                stream = randomness.stream(path, f"parameter {parameter.name}")
                 values[parameter.name] = options[stream.below(len(options))]
             case Between(least, most), Number() | Integer():
+                stream = randomness.stream(path, f"parameter {parameter.name}")
                 values[parameter.name] = parameter.between(least, most, stream)
-            case bool() | int() | float() | str(), _:
-                values[parameter.name] = setting
+            case bool() | int() | float() | str() as value, _:
+                values[parameter.name] = value
     return values
 
 
-def parse(source: object, *, max_steps: int = 32) -> Recipe:
-    """Return the recipe in `source`, as decoded from JSON or YAML.
-
-    Raises `BadRecipe` with every fault (up to 20), each with its path.
-    """
-    reader = _Reader()
-    recipe = reader.recipe(source, max_steps)
-    if reader.faults:
-        raise BadRecipe(tuple(reader.faults[:_MAX_FAULTS]))
-    return recipe
-
-
-class _Reader:
-    """Reads on after a fault, to find the others."""
-
-    def __init__(self) -> None:
-        self.faults: list[Fault] = []
-
-    def _fault(self, code: str, path: str, message: str, **more: Any) -> None:
-        self.faults.append(Fault(code=code, path=path, message=message, **more))
-
-    def recipe(self, source: object, max_steps: int) -> Recipe:
-        if not isinstance(source, list | tuple):
-            self._fault("malformed_recipe", "recipe", "a recipe is a list of steps")
-            return Recipe(())
-        if len(source) > max_steps:
-            self._fault(
-                "too_many_steps",
-                "recipe",
-                f"it has {len(source)} steps, {max_steps} are allowed",
-                allowed=max_steps,
-                actual=len(source),
-            )
-            return Recipe(())
-        steps = [self._step(str(place), step) for place, step in enumerate(source)]
-        return Recipe(tuple(step for step in steps if step is not None))
-
-    def _step(self, place: str, source: object) -> Step | None:
-        path = f"recipe[{place}]"
-        if not isinstance(source, dict) or "operation" not in source:
-            self._fault("malformed_recipe", path, "a step is an object with an `operation`")
-            return None
-        self._no_others("malformed_recipe", path, "field", source, _STEP_FIELDS)
-        operation = self._operation(f"{path}.operation", source["operation"])
-        parameters = source.get("parameters", {})
-        if not isinstance(parameters, dict):
-            self._fault("malformed_recipe", f"{path}.parameters", "must be an object")
-            return None
-        probability = self._probability(f"{path}.probability", source.get("probability", 1.0))
-        if operation is None:
-            return None
-        return Step(
-            path=place,
-            operation=operation.name,
-            settings=self._settings(f"{path}.parameters", operation, parameters),
-            probability=probability,
-        )
-
-    def _operation(self, path: str, name: object) -> Operation | None:
-        if isinstance(name, str) and name in REGISTRY:
-            return REGISTRY[name]
-        known = ", ".join(sorted(REGISTRY))
-        meant = difflib.get_close_matches(str(name)[:64], REGISTRY, 1)
-        hint = f"; did you mean {meant[0]}?" if meant else ""
-        self._fault(
-            "unknown_operation",
-            path,
-            f"there is no operation {shown(name)}{hint}",
-            allowed=known,
-            actual=shown(name),
-        )
-        return None
-
-    def _probability(self, path: str, value: object) -> float:
-        kind = Number(name="probability", description="", unit="", least=0, most=1)
-        return float(self._checked(path, kind, value) or 0.0)
-
-    def _settings(
-        self, path: str, operation: Operation, given: Mapping[object, object]
-    ) -> dict[str, Setting]:
-        known = {parameter.name for parameter in operation.parameters}
-        self._no_others("unknown_parameter", path, f"parameter of {operation.name}", given, known)
-        settings: dict[str, Setting] = {}
-        for parameter in operation.parameters:
-            if parameter.name in given:
-                setting = self._setting(
-                    f"{path}.{parameter.name}", parameter, given[parameter.name]
-                )
-            else:
-                setting = parameter.default
-                if setting is None:
-                    self._fault(
-                        "missing_parameter",
-                        f"{path}.{parameter.name}",
-                        f"{operation.name} needs it: {parameter.description} ({parameter.allowed})",
-                        allowed=parameter.allowed,
-                    )
-            if setting is not None:
-                settings[parameter.name] = setting
-        return settings
-
-    def _setting(self, path: str, parameter: Parameter, source: object) -> Setting | None:
-        if isinstance(source, list | tuple) and len(source) == 2:
-            source = {"min": source[0], "max": source[1]}
-        if not isinstance(source, dict):
-            return self._checked(path, parameter, source)
-        if set(source) == {"choices"}:
-            return self._choices(f"{path}.choices", parameter, source["choices"])
-        if set(source) == {"min", "max"} and isinstance(parameter, Number | Integer):
-            return self._range(path, parameter, source)
-        ranges = "{min, max}, " if isinstance(parameter, Number | Integer) else ""
-        self._fault("invalid_parameter", path, f"must be a value, {ranges}or {{choices}}")
-        return None
-
-    def _choices(self, path: str, parameter: Parameter, source: object) -> OneOf | None:
-        if not isinstance(source, list | tuple) or not 1 <= len(source) <= MAX_CHOICES:
-            self._fault("invalid_parameter", path, f"must be a list of 1 to {MAX_CHOICES} values")
-            return None
-        values = [
-            self._checked(f"{path}[{place}]", parameter, value)
-            for place, value in enumerate(source)
-        ]
-        return OneOf(tuple(value for value in values if value is not None))
-
-    def _range(
-        self, path: str, parameter: Number | Integer, source: Mapping[object, object]
-    ) -> Between | None:
-        least = self._checked(f"{path}.min", parameter, source["min"])
-        most = self._checked(f"{path}.max", parameter, source["max"])
-        if least is None or most is None:
-            return None
-        if float(least) > float(most):
-            self._fault(
-                "invalid_parameter",
-                path,
-                f"its min {shown(least)} is above its max {shown(most)}",
-                actual=f"{shown(least)} to {shown(most)}",
-            )
-            return None
-        return Between(float(least), float(most))
-
-    def _checked(self, path: str, parameter: Parameter, value: object) -> Value | None:
-        try:
-            return parameter.check(value)
-        except Unfit as unfit:
-            self._fault(
-                "parameter_out_of_range" if unfit.out_of_range else "invalid_parameter",
-                path,
-                f"{unfit.actual} is not in {unfit.allowed}"
-                if unfit.out_of_range
-                else f"{unfit.actual} does not fit: {unfit.allowed}",
-                allowed=unfit.allowed,
-                actual=unfit.actual,
-            )
-            return None
-
-    def _no_others(
-        self, code: str, path: str, what: str, given: Mapping[Any, object], known: set[str]
-    ) -> None:
-        for name in given:
-            if name not in known:
-                allowed = ", ".join(sorted(known))
-                self._fault(
-                    code,
-                    path,
-                    f"there is no {what} {shown(name)}; known: {allowed}",
-                    allowed=allowed,
-                    actual=shown(name),
-                )
+def _weighted(weights: Sequence[float], stream: Stream) -> int:
+    """Return a place, as likely as its weight says."""
+    left = stream.unit() * sum(weights)
+    for place, weight in enumerate(weights):
+        left -= weight
+        if left < 0:
+            return place
+    return max(place for place, weight in enumerate(weights) if weight > 0)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from augmentation_service.engine import REGISTRY, BadRecipe, Fault, parse
+from augmentation_service.engine import ALIASES, REGISTRY, BadRecipe, Fault, parse
 from augmentation_service.engine.randomness import Randomness
 from augmentation_service.engine.recipes import draw
 from hypothesis import example, given
@@ -43,7 +43,7 @@ def test_defaults_are_filled_in() -> None:
 MALFORMED, OUT, UNFIT = "malformed_recipe", "parameter_out_of_range", "invalid_parameter"
 ANGLE, AXIS, FILL = (f"recipe[0].parameters.{name}" for name in ("angle", "axis", "fill"))
 DEGREES, NUMBER, COLOUR = "-360 to 360", "a number, -360 to 360", "#rrggbb or #rrggbbaa"
-KNOWN = ", ".join(sorted(REGISTRY))
+KNOWN = ", ".join(sorted({*REGISTRY, *ALIASES}))
 
 
 @pytest.mark.parametrize(

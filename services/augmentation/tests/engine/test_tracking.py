@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from augmentation_service.engine import BadLabels, Box, Keypoint, Labels, MovedBox, apply, parse
-from augmentation_service.engine.tracking import area, clipped
+from augmentation_service.engine.labels.polygons import area, clipped
 
 IMAGE = np.zeros((100, 200, 3), np.uint8)
 
@@ -103,7 +103,7 @@ def test_without_labels_there_are_none() -> None:
 def test_clipping_a_polygon() -> None:
     diamond = np.array([(0.0, -5.0), (5.0, 0.0), (0.0, 5.0), (-5.0, 0.0)])
     assert area(diamond) == 50
-    quarter = clipped(diamond, (100, 100))
+    quarter = clipped(diamond, (0, 0, 100, 100))
     assert area(quarter) == 12.5
-    assert len(clipped(diamond + 50, (10, 10))) == 0
-    assert np.array_equal(clipped(diamond + 50, (100, 100)), diamond + 50)
+    assert len(clipped(diamond + 50, (0, 0, 10, 10))) == 0
+    assert np.array_equal(clipped(diamond + 50, (0, 0, 100, 100)), diamond + 50)
