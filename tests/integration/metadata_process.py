@@ -42,7 +42,14 @@ class MetadataProcess(Server):
             self.process = subprocess.Popen(
                 self.command, stdout=log, stderr=log, env=self._environment
             )
-        wait_for_port(self.port, self.process, self.log)
+        for tries_left in (5, 4, 3, 2, 1, 0):  # imports alone may take long on a busy machine
+            try:
+                wait_for_port(self.port, self.process, self.log)
+            except RuntimeError:
+                if not tries_left or self.process.poll() is not None:
+                    raise
+            else:
+                return
 
     def stop(self) -> None:
         """Tell it to stop, and return once it has (it ends by the signal that told it)."""

@@ -100,6 +100,7 @@ class Courier:
         self._rest_until: datetime | None = None
         self._settled = 0
         self._disabled = False
+        self._stopping = False
         selection = Selection(types=types_of(webhook.facts))
         self._reader = Reader(round_.log, selection, webhook.begins_after)
 
@@ -108,15 +109,20 @@ class Courier:
         if any(self._reader.wants(recent) for recent in new):
             self.bell.set()
 
+    def stop(self) -> None:
+        """End once what is under way is done and written down."""
+        self._stopping = True
+        self.bell.set()
+
     async def run(self) -> None:
-        """Deliver until cancelled, or until the webhook is disabled."""
+        """Deliver until stopped, or until the webhook is disabled."""
         started = False
-        while not self._disabled:
+        while not (self._disabled or self._stopping):
             try:
                 if not started:
                     await self._set_out()
                     started = True
-                while await self._step():
+                while await self._step() and not self._stopping:
                     pass
             except ImageSystemError as error:
                 # NATS is away or full; nothing is lost: the place is where it was.
@@ -151,6 +157,8 @@ class Courier:
 
     async def _step(self) -> bool:
         """Do what is to be done now; return whether there may be more."""
+        if self._stopping:
+            return False
         self.bell.clear()
         now = self._round.clock()
         if self._disabled or (self._rest_until is not None and now < self._rest_until):

@@ -17,6 +17,9 @@ __all__ = ["Dispatch"]
 
 log = logs.get(__name__)
 
+#: How long a courier that is called back may take to end what it is doing.
+PATIENCE_S = 3.0
+
 
 class _Errand:
     """A courier that is out, and the revision of the webhook it set out for."""
@@ -27,7 +30,9 @@ class _Errand:
         self.task = asyncio.create_task(courier.run(), name=f"courier {courier.webhook.webhook_id}")
 
     async def end(self) -> None:
-        """Call the courier back: what was sent and not written down is sent again."""
+        """Call the courier back: what it waits for too long is sent again by another."""
+        self.courier.stop()
+        await asyncio.wait({self.task}, timeout=PATIENCE_S)
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
 
@@ -99,5 +104,5 @@ class Dispatch:
                 self._errands[webhook_id] = _Errand(Courier(webhook, self._round), revision)
 
     async def _call_back(self, webhook_ids: list[str]) -> None:
-        for webhook_id in webhook_ids:
-            await self._errands.pop(webhook_id).end()
+        errands = [self._errands.pop(webhook_id) for webhook_id in webhook_ids]
+        await asyncio.gather(*(errand.end() for errand in errands))
