@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 from imagesystem import ids
 from imagesystem.bus import Bus, Received
+from imagesystem.bus.jetstream import JetStreamBus
+from imagesystem.bus.memory import MemoryBus
 from imagesystem.errors import Permanent, Rejected
 from imagesystem.events import Event
 
@@ -113,6 +115,29 @@ async def test_the_brake_stops_a_consumer_before_everything_is_a_dead_letter(bus
     await until(lambda: consumption.healthy is None)
     assert await bus.paused() == {}
     await consumption.stop()
+
+
+async def test_what_was_in_hand_does_not_pull_the_brake_again(bus: Bus) -> None:
+    ear = Ear(KeyError("a bug"))
+    together = asyncio.Barrier(32)
+
+    async def hear(received: Received[Event]) -> None:
+        await together.wait()
+        await ear.hear(received)
+
+    consumer = durable(CONSUMER.name, attempts=1, concurrency=32)
+    consumption = await bus.consume(consumer, hear)
+    for number in range(32):
+        await bus.publish(uploaded(str(number)), expected=0)
+    await until(lambda: len(ear.heard) == 32)
+    await until(lambda: consumption.healthy)
+    await consumption.stop()
+    assert isinstance(bus, JetStreamBus | MemoryBus)
+    pulled = bus._measures.registry.get_sample_value(
+        "consumer_brakes_total", {"consumer": consumer.name}
+    )
+    assert pulled == 1
+    assert (consumption.healthy or "").startswith(f"{consumer.name}: {BRAKE.least} of the last")
 
 
 async def test_the_brake_is_let_go_by_hand(bus: Bus) -> None:

@@ -113,7 +113,8 @@ def render_list(page: Page) -> RenderableType:
     """Return a table with a line for each letter."""
     if not page.letters:
         return Text("there are no such dead letters", style="dim")
-    table = Table("letter", "consumer", "why", "attempts", "last (UTC)", "about", box=SIMPLE_HEAD)
+    table = Table("letter", "consumer", "why", "attempts", "last (UTC)", box=SIMPLE_HEAD)
+    table.add_column("about", overflow="fold")
     for letter in page.letters:
         table.add_row(
             letter.letter_id,

@@ -96,18 +96,25 @@ class Braking:
         self._brake = Brake(limits)
         self._pauses = pauses
         self._measures = measures
+        self._until: datetime | None = None
         self.line: str | None = None
 
     async def settled(self, verdict: Transient | Permanent | None) -> None:
-        """Count a message that was handled (None) or given up; pause the consumer if need be."""
+        """Count a message that was handled (None) or given up; pause the consumer if need be.
+
+        What was in hand when the brake was pulled says nothing new.
+        """
+        if self._until is not None and ids.now() < self._until:
+            return
         why = self._brake.count(failed=verdict is not None and blames_us(verdict))
         if why is None:
             return
-        until = ids.now() + timedelta(seconds=self._brake.limits.pause_s)
+        self._until = until = ids.now() + timedelta(seconds=self._brake.limits.pause_s)
         name = self._consumer.name
         try:
             await self._pauses.pause(self._consumer, until)
         except ImageSystemError as error:
+            self._until = None
             log.warning("brake_failed", consumer=name, why=why, error=error.message)
             return
         self.line = f"{name}: {why}: paused until {until:%Y-%m-%dT%H:%M:%SZ}"
@@ -120,7 +127,7 @@ class Braking:
             return
         with suppress(ImageSystemError):  # NATS is away, which others say
             if await self._pauses.until(self._consumer) is None:
-                self.line = None
+                self.line = self._until = None
                 log.info("consumer_resumed", consumer=self._consumer.name)
 
 

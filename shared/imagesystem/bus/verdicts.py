@@ -100,7 +100,8 @@ def letter_for(
     first_at: datetime,
 ) -> DeadLetter:
     """Return the dead letter of a message: the whole of it, and why it could not be handled."""
-    error = verdict.__cause__ or verdict
+    # A verdict that was raised speaks for itself; one that `verdict_on` made, for its cause.
+    error = verdict if verdict.__traceback__ else verdict.__cause__ or verdict
     return DeadLetter(
         letter_id=letter_id(consumer.name, consumer.stream, delivery.sequence),
         consumer=consumer.name,
