@@ -177,6 +177,7 @@ class RoomyBucket(JetStreamBucket):
         data: bytes | AsyncIterator[bytes],
         *,
         metadata: Mapping[str, str] | None = None,
+        digest: str | None = None,
     ) -> ObjectInfo:
         """See `Bucket.put`."""
         taken = 0
@@ -192,4 +193,4 @@ class RoomyBucket(JetStreamBucket):
         else:
             data = counted(data)
         async with self._room.watching(f"OBJ_{self.name}", lambda: taken + MESSAGE_BYTES):
-            return await super().put(name, data, metadata=metadata)
+            return await super().put(name, data, metadata=metadata, digest=digest)

@@ -112,6 +112,18 @@ async def collect(stream: AsyncIterator[bytes]) -> bytes:
     return b"".join([piece async for piece in stream])
 
 
+async def test_a_digest_that_is_known_is_taken_and_verified_by_readers(bucket: Bucket) -> None:
+    for data in (os.urandom(1000), os.urandom(3 * CHUNK_BYTES + 1)):
+        known = hashlib.sha256(data).hexdigest()
+        whole = await bucket.put("whole", data, digest=known)
+        streamed = await bucket.put("streamed", pieces(data, [7, 900]), digest=known)
+        assert (whole.digest, streamed.digest) == (known, known)
+        assert (await bucket.get("whole"))[1] == (await bucket.get("streamed"))[1] == data
+        await bucket.put("wrong", data, digest="0" * 64)
+        with pytest.raises(ObjectMissing):
+            await bucket.get("wrong")
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_bytes_come_back_as_they_went_in(bucket: Bucket, size: int) -> None:
     data = os.urandom(size)

@@ -129,6 +129,7 @@ class Uploads:
             fact.image_id,
             spool.pieces(),
             metadata={"media_type": fact.media_type, "filename": fact.filename},
+            digest=fact.sha256,
         )
 
     async def _say(self, fact: Uploaded, put: ObjectInfo | None) -> bool:

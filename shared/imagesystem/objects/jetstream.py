@@ -48,9 +48,10 @@ class JetStreamBucket:
         data: bytes | AsyncIterator[bytes],
         *,
         metadata: Mapping[str, str] | None = None,
+        digest: str | None = None,
     ) -> ObjectInfo:
         """See `Bucket.put`."""
-        return await self._writer.put(name, data, metadata)
+        return await self._writer.put(name, data, metadata, digest)
 
     async def info(self, name: str) -> ObjectInfo | None:
         """See `Bucket.info`."""

@@ -54,18 +54,19 @@ class MemoryBucket:
         data: bytes | AsyncIterator[bytes],
         *,
         metadata: Mapping[str, str] | None = None,
+        digest: str | None = None,
     ) -> ObjectInfo:
         """See `Bucket.put`."""
         check_name(name)
         self._check()
-        nuid, digest = ids.new_id(), hashlib.sha256()
+        nuid, hashed = ids.new_id(), hashlib.sha256()
         chunks = self._chunks[nuid] = []
         source = whole(data) if isinstance(data, bytes) else data
         try:
             async for chunk in rechunk(source, CHUNK_BYTES):
                 self._check()
                 self._make_room(len(chunk), nuid)
-                digest.update(chunk)
+                hashed.update(chunk)
                 chunks.append(bytes(chunk))
                 await asyncio.sleep(0)
         except BaseException:
@@ -78,7 +79,7 @@ class MemoryBucket:
                 nuid=nuid,
                 size=sum(map(len, chunks)),
                 chunks=len(chunks),
-                digest=digest.hexdigest(),
+                digest=digest or hashed.hexdigest(),
                 modified_at=ids.now(),
                 sequence=self.sequence + 1,
                 metadata=dict(metadata or {}),

@@ -38,10 +38,11 @@ class ObservedBucket:
         data: bytes | AsyncIterator[bytes],
         *,
         metadata: Mapping[str, str] | None = None,
+        digest: str | None = None,
     ) -> ObjectInfo:
         """See `Bucket.put`."""
         with self._observed("put", name) as span:
-            info = await self._bucket.put(name, data, metadata=metadata)
+            info = await self._bucket.put(name, data, metadata=metadata, digest=digest)
             span.set({"imagesystem.object.size": info.size})
         self._written.inc(info.size)
         return info

@@ -66,10 +66,12 @@ class Bucket(Protocol):
         data: bytes | AsyncIterator[bytes],
         *,
         metadata: Mapping[str, str] | None = None,
+        digest: str | None = None,
     ) -> ObjectInfo:
         """Write an object, whole or not at all; an older one of that name is replaced.
 
-        Pieces of any size may arrive. If it fails or is cancelled, nothing is left behind.
+        `digest`: the SHA-256 of the bytes in hex where it is known; it is then not computed
+        again, and an object with a wrong one cannot be read. Pieces of any size may arrive. If it fails or is cancelled, nothing is left behind.
         Raises `StoreFull` when the bucket's limit is reached.
         """
         ...

@@ -53,6 +53,7 @@ class Writer:
         name: str,
         data: bytes | AsyncIterator[bytes],
         metadata: Mapping[str, str] | None = None,
+        digest: str | None = None,
     ) -> ObjectInfo:
         """Write an object; a cancellation that comes with the description comes too late."""
         check_name(name)
@@ -65,7 +66,7 @@ class Writer:
             nuid=self._nuid.next().decode(),
             size=0,
             chunks=0,
-            digest="",
+            digest=digest or "",
             modified_at=ids.now(),
             sequence=0,
             chunk_bytes=min(CHUNK_BYTES, self._inbox.client.max_payload - HEADER_BYTES),
@@ -112,9 +113,9 @@ class Writer:
         self, publications: Publications, draft: ObjectInfo, data: bytes | AsyncIterator[bytes]
     ) -> ObjectInfo:
         subject, nuid = self._layout.chunks(draft.nuid), draft.nuid
-        size, count, digest = 0, 0, hashlib.sha256()
+        size, count, hashed = 0, 0, None if draft.digest else hashlib.sha256()
         if isinstance(data, bytes):
-            hashing = self._hash(digest, data)
+            hashing = self._hash(hashed, data)
             for piece in slices(data, draft.chunk_bytes):
                 await publications.publish(subject, piece, f"{nuid}/{count}")
                 count += 1
@@ -123,19 +124,22 @@ class Writer:
         else:
             async with aclosing(rechunk(data, draft.chunk_bytes)) as chunks:
                 async for chunk in chunks:
-                    digest.update(chunk)
+                    if hashed is not None:
+                        hashed.update(chunk)
                     await publications.publish(subject, chunk, f"{nuid}/{count}")
                     size, count = size + len(chunk), count + 1
-        return msgspec.structs.replace(draft, size=size, chunks=count, digest=digest.hexdigest())
+        digest = draft.digest if hashed is None else hashed.hexdigest()
+        return msgspec.structs.replace(draft, size=size, chunks=count, digest=digest)
 
-    def _hash(self, digest: hashlib._Hash, data: bytes) -> Awaitable[None]:
+    def _hash(self, digest: hashlib._Hash | None, data: bytes) -> Awaitable[None]:
         """Hash in a thread at once, or, what is small, here while the server takes the bytes."""
-        if len(data) >= THREAD_BYTES:
+        if digest is not None and len(data) >= THREAD_BYTES:
             return asyncio.get_running_loop().run_in_executor(None, digest.update, data)
 
         async def later() -> None:
             await asyncio.sleep(0)
-            digest.update(data)
+            if digest is not None:
+                digest.update(data)
 
         return later()
 
