@@ -22,7 +22,7 @@ from imagesystem.events import (
 )
 from imagesystem.events.results import Box
 
-from image_service.parameters.recipes import Area, Subject
+from image_service.recipes import Area, Subject
 
 __all__ = ["NOTHING", "Evidence", "gather"]
 

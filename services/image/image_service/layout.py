@@ -15,7 +15,7 @@ from image_service.cropping import Weighted
 from image_service.formats import Format
 from image_service.geometry import ORIENTATIONS, Box, Orientation, Plan, Size
 from image_service.limits import Limits
-from image_service.parameters.recipes import Area, Recipe, Subject
+from image_service.recipes import Area, Recipe, Subject
 
 __all__ = ["Layout", "area_of", "check_output", "lay_out", "pixels_of"]
 

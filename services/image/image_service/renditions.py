@@ -18,7 +18,7 @@ from image_service.formats import FORMATS
 from image_service.geometry import Orientation
 from image_service.layout import Layout
 from image_service.limits import Limits
-from image_service.parameters.recipes import Recipe, Source, Subject
+from image_service.recipes import Recipe, Source, Subject
 from image_service.studio import Studio, drawn_over
 
 __all__ = ["ENGINE", "Rendition", "describe", "render"]
@@ -42,8 +42,17 @@ def render(
 
     Raises `Rejected`: 422 `corrupt_pixels`, `too_many_pixels`, `animation_too_large`,
     `no_such_frame` (the source), 400 `output_too_large`, `outside_the_picture`, 422
-    `max_bytes_exceeded` (the recipe).
+    `max_bytes_exceeded` (the recipe). `Transient`: `out_of_memory`.
     """
+    try:
+        return _render(source, recipe, limits, others or {})
+    except MemoryError as error:
+        raise decoding.undecodable(error, limits) from error
+
+
+def _render(
+    source: bytes, recipe: Recipe, limits: Limits, others: Mapping[str, bytes]
+) -> Rendition:
     format_ = FORMATS[recipe.format]
     image = decoding.open_(source, limits)
     exif = decoding.orientation(image)
@@ -60,7 +69,7 @@ def render(
         exif=exif,
         layout=plan,
         limits=limits,
-        mark=drawn_over(recipe, plan, others or {}, limits),
+        mark=drawn_over(recipe, plan, others, limits),
     )
     data = studio.animated(image, many) if many > 1 else studio.still(image)
     return Rendition(data=data, width=plan.canvas[0], height=plan.canvas[1])

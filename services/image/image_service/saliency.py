@@ -34,7 +34,8 @@ def eye(picture: Image.Image) -> tuple[float, float]:
     amplitude = np.log(np.abs(spectrum) + 1e-6)
     unusual = np.exp(amplitude - _smooth(amplitude, 1) + 1j * np.angle(spectrum))
     shown = _smooth(np.abs(np.fft.ifft2(unusual)) ** 2, 2)
-    shown = np.maximum(shown - shown.mean(), 0.0)
+    # What stands out, and not a little of everything: the centre of that is always the middle.
+    shown = np.maximum(shown - shown.mean() - 2 * shown.std(), 0.0)
     total = float(shown.sum())
     if total <= 0:
         return 0.5, 0.5

@@ -24,7 +24,7 @@ from image_service.formats import FORMATS, Encoding, Format
 from image_service.geometry import Box, Orientation, Size
 from image_service.layout import Layout, check_output, pixels_of
 from image_service.limits import Limits
-from image_service.parameters.recipes import Recipe
+from image_service.recipes import Recipe
 
 __all__ = ["Studio", "drawn_over"]
 
@@ -45,8 +45,10 @@ class Studio(msgspec.Struct, frozen=True, kw_only=True):
     def still(self, image: Image.Image) -> bytes:
         """Return the bytes of the frame that is shown."""
         profile, kept = image.info.get("icc_profile"), self.recipe.keep
+        converted = self._profile(image)
         picture = self._developed(image)
-        own = profile if "profile" in kept and profile and colours.keeps(picture, profile) else b""
+        # Of the source's colours, and of what became of them: filters make colours of greys.
+        own = profile if profile and not converted and colours.keeps(picture, profile) else b""
         exif = _copyright(image) if "copyright" in kept else b""
         picture = self._reduced(picture)
         return budget.fitting(
@@ -183,7 +185,9 @@ class Studio(msgspec.Struct, frozen=True, kw_only=True):
         if self.recipe.palette is None:
             return picture
         if picture.mode in ("LA", "RGBA"):
-            return picture.convert("RGBA").quantize(self.recipe.palette, Image.Quantize.FASTOCTREE)
+            few = picture.convert("RGBA").quantize(self.recipe.palette, Image.Quantize.FASTOCTREE)
+            # A GIF says by an index what is transparent: that is for its encoder to choose.
+            return few.convert("RGBA") if self.format.one_bit else few
         return picture.convert("RGB").quantize(self.recipe.palette, Image.Quantize.MEDIANCUT)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from image_service import colours
@@ -69,17 +70,27 @@ def _blurred(picture: Image.Image, canvas: Size) -> Image.Image:
 
 
 def edge_colour(picture: Image.Image) -> tuple[int, int, int, int]:
-    """Return the colour of most of the outermost pixels (16 levels a band tell colours apart)."""
+    """Return the colour of most of the outermost pixels (16 levels a band tell colours apart).
+
+    Outermost is the first and the last of each row and column that can be seen.
+    """
     values = np.asarray(picture.convert("RGBA"))
-    edge = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
-    edge = edge[edge[:, 3] >= 128]
+    edge = np.concatenate([_ends(values), _ends(values.transpose(1, 0, 2))])
     if not edge.size:
         return WHITE
-    coarse = edge[:, :3].astype(np.int32) >> 4
+    coarse = edge.astype(np.int32) >> 4
     names = coarse[:, 0] << 8 | coarse[:, 1] << 4 | coarse[:, 2]
     most = np.bincount(names).argmax()
-    red, green, blue = (int(level) for level in np.rint(edge[names == most, :3].mean(0)))
+    red, green, blue = (int(level) for level in np.rint(edge[names == most].mean(0)))
     return red, green, blue, 255
+
+
+def _ends(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the colours (N, 3) of the first and the last opaque pixel of each row."""
+    seen = values[..., 3] >= 250
+    rows = np.flatnonzero(seen.any(1))
+    first, last = seen[rows].argmax(1), seen.shape[1] - 1 - seen[rows, ::-1].argmax(1)
+    return np.concatenate([values[rows, first, :3], values[rows, last, :3]])
 
 
 def masked(picture: Image.Image, corner: int, *, circle: bool) -> Image.Image:

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from image_service.geometry import Size
-from image_service.parameters.recipes import Label, Watermark
 from image_service.parameters.table import GRAVITIES
+from image_service.recipes import Label, Watermark
 
 __all__ = ["labelled", "size_of", "watermarked"]
 

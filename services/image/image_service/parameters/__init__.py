@@ -5,15 +5,6 @@ that into a `Recipe`: the one normal form of everything that asks for the same r
 """
 
 from image_service.parameters.parsing import Wanted, conflict, parse, read
-from image_service.parameters.recipes import (
-    Area,
-    Label,
-    Recipe,
-    Redaction,
-    Source,
-    Subject,
-    Watermark,
-)
 from image_service.parameters.resolving import resolve
 from image_service.parameters.table import (
     ACCESS,
@@ -23,6 +14,15 @@ from image_service.parameters.table import (
     MAX_SIDE,
     PARAMETERS,
     Parameter,
+)
+from image_service.recipes import (
+    Area,
+    Label,
+    Recipe,
+    Redaction,
+    Source,
+    Subject,
+    Watermark,
 )
 
 __all__ = [

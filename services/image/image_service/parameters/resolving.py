@@ -11,8 +11,8 @@ from image_service.evidence import NOTHING, Evidence
 from image_service.filters import FILTERS
 from image_service.formats import FORMATS
 from image_service.parameters.parsing import Wanted, conflict
-from image_service.parameters.recipes import Label, Recipe, Redaction, Source, Watermark
 from image_service.parameters.table import AUTO, GRAVITIES, MAX_SIDE
+from image_service.recipes import Label, Recipe, Redaction, Source, Watermark
 
 __all__ = ["needs_evidence", "resolve"]
 

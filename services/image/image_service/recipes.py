@@ -63,7 +63,7 @@ class Redaction(msgspec.Struct, frozen=True, kw_only=True):
     style: str
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """One rendition of one original.
 
     With the digest of the source and the engine's version, it names the bytes of a rendition:
