@@ -9,10 +9,13 @@ import pytest
 
 from tests.system import System, running_system
 
+#: Endpoints of webhooks listen on this machine.
+SETTINGS = {"WEBHOOK_ALLOW_PRIVATE": "true"}
+
 
 @pytest.fixture(scope="session")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with running_system(tmp_path_factory.mktemp("stack"), {}) as system:
+    async with running_system(tmp_path_factory.mktemp("stack"), SETTINGS) as system:
         yield system
 
 
