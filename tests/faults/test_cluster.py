@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import httpx
 import nats
 import pytest
 from imagesystem.events import Uploaded
-from local_stack import Stack, subscribers
+from local_stack import Stack, listening, subscribers
 from local_stack.homes import EmbeddedHome
 
 from tests.faults.test_kills import upload_until_accepted
@@ -109,16 +110,28 @@ async def test_a_subscriber_is_served_by_every_server(
         assert message.subject == f"images.v1.{image_id}.uploaded"
         await message.nak()  # for the next server
         await client.close()
-    await system.stack.kill(SERVERS[0])
-    other = await upload_until_accepted(http, picture(600_001))
-    client = await nats.connect(urls)
-    facts = await client.jetstream().pull_subscribe_bind(made.durable, "IMAGES")
-    heard: set[str] = set()
-    async with asyncio.timeout(PATIENCE_S):
-        while f"images.v1.{other}.uploaded" not in heard:
-            for message in await facts.fetch(1, timeout=60):
-                heard.add(message.subject)
-                await message.ack()
-    await client.close()
-    await system.stack.wait_ready(SERVERS[0])
     await subscribers.remove(home, "acme")
+
+
+async def test_a_subscriber_hears_on_while_servers_die(
+    system: System, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    home = EmbeddedHome(system.stack.data_dir)
+    made = await subscribers.create(home, "acme", facts=["images.v1.*.uploaded"])
+    program = tmp_path / "listen.py"
+    program.write_text(listening.program(made, subscribers.url(home, made)))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(program)), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        for number, server in enumerate(SERVERS):
+            await system.stack.kill(server)
+            image_id = await upload_until_accepted(http, picture(600_100 + number))
+            async with asyncio.timeout(PATIENCE_S):
+                while image_id not in (line := (await process.stdout.readline()).decode()):
+                    assert line, "it ended"
+            await system.stack.wait_ready(server)
+    finally:
+        process.kill()
+        await process.wait()
