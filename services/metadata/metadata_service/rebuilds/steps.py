@@ -1,7 +1,7 @@
 """The steps of a rebuild, from the log to an edition that is served.
 
 Every step can be repeated by whoever takes over: a record in the database says which step is
-next and up to which sequence the log is applied. ADR NNNN says why nothing is lost or counted
+next and up to which sequence the log is applied. ADR 31 says why nothing is lost or counted
 twice.
 """
 
