@@ -36,7 +36,7 @@ __all__ = [
 Value: TypeAlias = Any  # bool, int, float, str or a tuple of these: hashable, and JSON
 
 #: Nothing but plain ASCII numbers: float() also takes "+5", " 5", "5_0", "1e9", "nan".
-_NUMBER = re.compile(r"-?\d{1,9}(?:\.\d{1,9})?", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 _FLAGS = {"true": True, "1": True, "": True, "false": False, "0": False}
 
 
