@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -12,9 +13,9 @@ from imagesystem import connection, ids
 from imagesystem.bus import Received, api, provisioning
 from imagesystem.bus.jetstream import JetStreamBus
 from imagesystem.errors import Permanent, Unavailable
-from imagesystem.events import DeadLetter, Event, Uploaded, letter_id
+from imagesystem.events import DeadLetter, Event, Replay, Uploaded, encode, letter_id
 from imagesystem.metrics import Metrics
-from imagesystem.topology import KEY_VALUES, STREAMS, Consumer
+from imagesystem.topology import KEY_VALUES, STREAMS, Consumer, replays_of
 
 from tests.conftest import Server, nats_server
 
@@ -173,6 +174,102 @@ async def test_what_cannot_be_decoded_is_parked_whole(
     await consumption.stop()
     parked = await letter(bus, sequence)
     assert (parked.code, parked.payload) == (code, body)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"ce-specversion": "2.0"}, {"ce-type": "images.v2.uploaded"}, {"ce-type": "images.v1.failed"}],
+)
+async def test_what_says_that_it_is_of_another_version_is_parked_whole(
+    bus: JetStreamBus, headers: dict[str, str]
+) -> None:
+    ear, fact = Ear(), uploaded("another")
+    consumption = await bus.consume(DURABLE, ear.hear, gave_up=ear.gave_up)
+    answer = await bus._client.request(fact.subject, encode(fact), headers=headers)
+    await bus.publish(uploaded("next"), expected=0)
+    sequence = msgspec.json.decode(answer.data)["seq"]
+    async with asyncio.timeout(20):
+        number = letter_id(DURABLE.name, "IMAGES", sequence)
+        while await bus.latest(f"dead.v1.{DURABLE.name}.{number}") is None or not ear.heard:
+            await asyncio.sleep(0.02)
+    await consumption.stop()
+    parked = await letter(bus, sequence)
+    assert (parked.code, parked.payload) == ("unknown_version", encode(fact))
+    assert parked.headers == headers
+    assert ear.heard == [uploaded("next").subject]
+
+
+async def test_a_message_whose_letter_is_refused_is_not_lost(bus: JetStreamBus) -> None:
+    """It is not ended before its letter is written, whatever stands in the way of that."""
+    smaller = provisioning.stream_config(STREAMS[2]) | {"max_msg_size": 300}
+    await provisioning.ensure_stream(bus._client, smaller)
+    tried: list[int] = []
+
+    async def fail(received: Received[Event]) -> None:
+        tried.append(received.attempts)
+        raise Permanent("never", code="never")
+
+    consumption = await bus.consume(DURABLE, fail)
+    said = await bus.publish(uploaded("large"), expected=0)
+    await until(lambda: tried)
+    await asyncio.sleep(0.5)  # it would have been ended by now
+    number = letter_id(DURABLE.name, "IMAGES", said.sequence)
+    assert await bus.latest(f"dead.v1.{DURABLE.name}.{number}") is None
+    await provisioning.ensure_stream(bus._client, provisioning.stream_config(STREAMS[2]))
+    async with asyncio.timeout(30):
+        while await bus.latest(f"dead.v1.{DURABLE.name}.{number}") is None:
+            await asyncio.sleep(0.05)
+    await consumption.stop()
+    assert (await letter(bus, said.sequence)).message_subject == uploaded("large").subject
+
+
+async def test_a_replay_of_what_kills_its_process_is_parked_again(bus: JetStreamBus) -> None:
+    """Its deliveries without an answer count on, and no handler runs for what exceeds them."""
+    said = await bus.publish(uploaded("killer"), expected=0)
+    ear = Ear()
+
+    async def fail(_: Received[Event]) -> None:
+        raise Permanent("never", code="never")
+
+    consumption = await bus.consume(DURABLE, fail, gave_up=ear.gave_up)
+    await until(lambda: ear.given_up)
+    await consumption.stop()
+    first = await letter(bus, said.sequence)
+    await bus.publish(
+        Replay(consumer=DURABLE.name, letter_id=first.letter_id, requested_at=ids.now())
+    )
+    replays = replays_of(DURABLE)
+    pull = await bus._client.jetstream().pull_subscribe_bind(replays.name, "COMMANDS")
+    for _ in range(replays.attempts):  # deliveries whose receiver dies: no ack, no nak
+        await pull.fetch(1, timeout=10)
+    again = Ear()
+    consumption = await bus.consume(DURABLE, again.hear, gave_up=again.gave_up)
+    await until(lambda: again.given_up)
+    await consumption.stop()
+    assert again.heard == []
+    second = await letter(bus, said.sequence)
+    assert (second.code, second.payload) == ("attempts_exhausted", first.payload)
+    assert second.attempts == first.attempts + replays.attempts + 1
+    assert second.first_at == first.first_at
+
+
+async def test_a_pause_outlives_the_server(bus: JetStreamBus, server: Server) -> None:
+    ear, end = Ear(), ids.now() + timedelta(hours=1)
+    consumption = await bus.consume(DURABLE, ear.hear)
+    await bus.pause(DURABLE, end)
+    server.kill()
+    await until(lambda: bus.unhealthy)
+    server.start()
+    await until(lambda: not bus.unhealthy)
+    await bus.publish(uploaded("meanwhile"), expected=0)
+    async with asyncio.timeout(20):
+        while await bus.paused() != {DURABLE.name: end}:
+            await asyncio.sleep(0.05)
+    assert ear.heard == []
+    assert consumption.healthy is None
+    await bus.pause(DURABLE, None)
+    await until(lambda: ear.heard)
+    await consumption.stop()
 
 
 async def test_a_slow_handler_is_not_delivered_twice(bus: JetStreamBus) -> None:
