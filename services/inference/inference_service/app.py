@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from imagesystem import platform, web
 from imagesystem.health import Health
@@ -13,12 +14,17 @@ from imagesystem.topology import CONSUMERS
 from imagesystem.workers import WorkerPool
 from litestar import Litestar
 
+from inference_service.bodies import FORM_BYTES
+from inference_service.enquiries import Enquiries
+from inference_service.examination import Examination
 from inference_service.handlers import InferHandler, UploadedHandler
+from inference_service.looking import prepare_worker
 from inference_service.measures import Measures
+from inference_service.models import Models
 from inference_service.recognition import Recognition
-from inference_service.routes import FORM_BYTES, routes
+from inference_service.routes import routes
 from inference_service.settings import Settings
-from inference_service.tasks import TASKS, prepare_worker
+from inference_service.tasks import TASKS
 
 __all__ = ["create_app"]
 
@@ -33,17 +39,16 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
         async with AsyncExitStack() as stack:
             connected = await stack.enter_async_context(connect(settings, health, metrics))
             bus, originals = connected.bus, connected.bucket("originals")
-            pool = WorkerPool(settings.worker_count, prepare_worker, niceness=19)
+            models = Models()
+            prepare = partial(prepare_worker, [models[task] for task in settings.planned_tasks])
+            pool = WorkerPool(settings.worker_count, prepare, niceness=19)
             await stack.enter_async_context(pool)
-            recognition = Recognition(
-                bus,
-                originals,
-                pool,
-                settings.limits,
-                measures,
-                deadline_s=settings.deadline_s,
+            examination = Examination(
+                pool, models, settings.limits, measures, deadline_s=settings.deadline_s
             )
+            recognition = Recognition(bus, originals, examination, measures)
             app.state.recognition, app.state.settings = recognition, settings
+            app.state.enquiries = Enquiries(recognition, examination)
 
             handlers: dict[str, UploadedHandler | InferHandler] = {
                 "inference-uploaded": UploadedHandler(recognition, settings.planned_tasks),
@@ -54,7 +59,14 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
                     CONSUMERS[name], handler.handle, gave_up=handler.gave_up
                 )
                 stack.push_async_callback(consumption.stop)
-                health.watch(name, lambda heard=consumption: heard.healthy)  # type: ignore[misc]
+                health.watch(
+                    name,
+                    lambda heard=consumption: heard.healthy,  # type: ignore[misc]
+                    vital=name == "inference-uploaded",
+                )
+            for task in TASKS:
+                check = partial(recognition.trouble, task)
+                health.watch(f"model of {task}", check, vital=False)
             yield
 
     return web.create_app(

@@ -15,9 +15,6 @@ from inference_service.geometry import Rect
 
 __all__ = ["Cascade", "Hit"]
 
-#: The step between sizes of the window.
-STEP = 1.1
-
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
     """Something found: its box in pixels of the grey picture, and how sure that is (0-1)."""
@@ -29,20 +26,21 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
 class Cascade(msgspec.Struct, frozen=True, kw_only=True):
     """A cascade by its file in OpenCV; `even` and `spread`: see `sureness`.
 
-    `neighbours`: how many overlapping windows make a hit.
+    `neighbours`: how many overlapping windows make a hit; `step`: between sizes of the window.
     """
 
     file: str
     even: float
     spread: float
     neighbours: int = 4
+    step: float = 1.1
 
     def find(self, grey: NDArray[np.uint8], *, least: int, mirrored: bool = False) -> list[Hit]:
         """Return what is at least `least` pixels wide; `mirrored`: what looks the other way."""
         seen = cv2.flip(grey, 1) if mirrored else grey
         rects, _, weights = _classifier(self.file).detectMultiScale3(
             seen,
-            scaleFactor=STEP,
+            scaleFactor=self.step,
             minNeighbors=self.neighbours,
             minSize=(least, least),
             outputRejectLevels=True,

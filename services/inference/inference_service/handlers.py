@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imagesystem.bus import Received
-from imagesystem.errors import Permanent
+from imagesystem.errors import Permanent, Transient, Unavailable
 from imagesystem.events import Event, Infer, Uploaded
 
 from inference_service.recognition import Recognition
@@ -22,20 +22,29 @@ class UploadedHandler:
         self._tasks = tasks
 
     async def handle(self, received: Received[Event]) -> None:
-        """Plan, look, say what was found; work that is done already is not done again."""
-        event = received.event
+        """Plan, look, say what was found; work that is done already is not done again.
+
+        What finds no answer here becomes a command of its own, whatever the reason: its durable
+        tries again, or parks it, while the other answers are out.
+        """
+        event, recognition = received.event, self._recognition
         assert isinstance(event, Uploaded)  # noqa: S101  the durable hears nothing else
-        known = await self._recognition.known(event.image_id)
+        known = await recognition.known(event.image_id)
         if known.sequence(Uploaded) > received.sequence:
             return  # uploaded anew after a deletion: that message brings the work
-        await self._recognition.plan(event.image_id, self._tasks, known)
-        missing = [task for task in self._tasks if not known.done(task)]
+        await recognition.plan(event.image_id, self._tasks, known)
+        models = recognition.models
+        missing = [task for task in self._tasks if not known.done(models[task])]
         done = [task for task in self._tasks if task not in missing]
-        await self._recognition.resolve(event.image_id, done, known)
-        if missing:
-            await self._recognition.infer(
-                event.image_id, missing, known, attempts=received.attempts
+        await recognition.resolve(event.image_id, done, known)
+        now, left = await recognition.share_out(missing)
+        if now:
+            reached = await recognition.infer(
+                event.image_id, now, known, attempts=received.attempts
             )
+            answered = {task for task, verdict in reached.items() if verdict.result is not None}
+            left += [task for task in now if task not in answered]
+        await recognition.hand_over(event.image_id, left)
 
     async def gave_up(self, received: Received[Event], error: Permanent, attempts: int) -> None:
         """Say `failed` for every planned task that has no answer."""
@@ -43,28 +52,39 @@ class UploadedHandler:
         assert isinstance(event, Uploaded)  # noqa: S101
         known = await self._recognition.known(event.image_id)
         await self._recognition.plan(event.image_id, self._tasks, known)
-        missing = [task for task in self._tasks if not known.done(task)]
+        models = self._recognition.models
+        missing = [task for task in self._tasks if not known.done(models[task])]
         await self._recognition.give_up(event.image_id, missing, error, attempts=attempts)
 
 
 class InferHandler:
-    """Durables `inference-<task>`: one task again, because somebody asked."""
+    """Durables `inference-<task>`: one task again, because somebody asked or it found no answer."""
 
     def __init__(self, recognition: Recognition) -> None:
         self._recognition = recognition
 
     async def handle(self, received: Received[Event]) -> None:
-        """Run the task whatever is known already: that is what was asked."""
-        command = received.event
+        """Run the task whatever is known already: that is what was asked.
+
+        While its model fails again and again, the command is held and no attempt is burned.
+        """
+        command, recognition = received.event, self._recognition
         assert isinstance(command, Infer)  # noqa: S101  the durable hears nothing else
         if command.task not in TASKS:
             raise Permanent(f"there is no task {command.task!r}", code="unknown_task")
-        known = await self._recognition.known(command.image_id)
+        known = await recognition.known(command.image_id)
         if not known.sequence(Uploaded):
             raise Permanent(f"there is no image {command.image_id}", code="unknown_image")
-        await self._recognition.infer(
-            command.image_id, [command.task], known, attempts=received.attempts
+        if not recognition.allows(command.task):
+            raise Unavailable(f"model of {command.task}", recognition.trouble(command.task) or "")
+        reached = await recognition.infer(
+            command.image_id, [command.task], known, attempts=received.attempts, patient=True
         )
+        for verdict in reached.values():
+            if verdict.result is None:
+                error = Transient if verdict.transient else Permanent
+                raise error(f"{verdict.task}: {verdict.message}", code=verdict.code)
+        await recognition.follow_up(command.image_id, command.task)
 
     async def gave_up(self, received: Received[Event], error: Permanent, attempts: int) -> None:
         """Say `failed` for the task, unless nobody knows the image."""
@@ -75,3 +95,4 @@ class InferHandler:
             await self._recognition.give_up(
                 command.image_id, [command.task], error, attempts=attempts
             )
+            await self._recognition.follow_up(command.image_id, command.task)

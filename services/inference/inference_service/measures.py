@@ -10,7 +10,7 @@ from imagesystem.events import Objects, Text
 from imagesystem.metrics import SECONDS, Metrics
 from prometheus_client import Counter, Gauge, Histogram
 
-from inference_service.tasks import Outcome
+from inference_service.looking import Decoded, Verdict
 
 __all__ = ["Measures"]
 
@@ -65,28 +65,25 @@ class Measures:
             registry=metrics.registry,
         )
 
-    def looked(self, outcome: Outcome) -> None:
-        """Take in what a worker just did with one picture: the decode, then task after task."""
-        left = [outcome.decode_ms, *(verdict.duration_ms for verdict in outcome.verdicts)]
-        self.decode_seconds.observe(outcome.decode_ms / 1000)
-        self._record("decode", left)
-        for verdict in outcome.verdicts:
-            self.tasks.labels(verdict.task, verdict.code or "done").inc()
-            self.processing_seconds.labels(verdict.task).observe(verdict.duration_ms / 1000)
-            self._record(f"infer {verdict.task}", left)
-            self.found(verdict.result)
+    def decoded(self, told: Decoded) -> None:
+        """Take in that a worker has just decoded a picture."""
+        seconds = told.duration_ms / 1000
+        self.decode_seconds.observe(seconds)
+        tracing.record("decode", seconds)
+
+    def judged(self, verdict: Verdict) -> None:
+        """Take in what has just become of a task."""
+        seconds = verdict.duration_ms / 1000
+        self.tasks.labels(verdict.task, verdict.code or "done").inc()
+        self.processing_seconds.labels(verdict.task).observe(seconds)
+        tracing.record(f"infer {verdict.task}", seconds)
+        self.found(verdict.result)
 
     def found(self, result: object) -> None:
         """Count what a result says was found."""
         count = FOUND.get(type(result))
         if count is not None:
             count(self, result)
-
-    @staticmethod
-    def _record(name: str, left: list[float]) -> None:
-        """Record what took the first of `left` (milliseconds), with the rest of them after it."""
-        took = left.pop(0)
-        tracing.record(name, took / 1000, ago_s=sum(left) / 1000)
 
 
 def _text(measures: Measures, text: Text) -> None:

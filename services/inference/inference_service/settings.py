@@ -8,7 +8,8 @@ import msgspec
 from imagesystem.settings import ServiceSettings
 from imagesystem.workers import usable_cores
 
-from inference_service.tasks import TASKS, Limits
+from inference_service.looking import Limits
+from inference_service.tasks import TASKS, in_order
 
 __all__ = ["Settings"]
 
@@ -45,10 +46,18 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
         ),
     ] = ""
 
+    poison_task: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=f"^{_TASK_LIST}?$",
+            description="fault injection: the task in which it does; empty: before it is decoded",
+        ),
+    ] = ""
+
     @property
     def planned_tasks(self) -> tuple[str, ...]:
-        """The tasks run on every upload, each once."""
-        return tuple(dict.fromkeys(self.tasks.split(",")))
+        """The tasks run on every upload, in the order in which they are run."""
+        return tuple(in_order(set(self.tasks.split(","))))
 
     @property
     def worker_count(self) -> int:
@@ -58,4 +67,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     @property
     def limits(self) -> Limits:
         """What a worker keeps to."""
-        return Limits(max_pixels=self.max_pixels, poison_sha256=self.poison_sha256)
+        return Limits(
+            max_pixels=self.max_pixels,
+            poison_sha256=self.poison_sha256,
+            poison_task=self.poison_task,
+        )

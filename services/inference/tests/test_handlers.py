@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 from imagesystem import ids
 from imagesystem.bus import Consumption
-from imagesystem.errors import Permanent, Transient
+from imagesystem.errors import Permanent, Transient, Unavailable
 from imagesystem.events import (
     AnalysisInferred,
     DeadLetter,
@@ -24,60 +24,88 @@ from imagesystem.memory import MemoryPlatform
 from imagesystem.metrics import Metrics, render
 from imagesystem.topology import CONSUMERS
 from imagesystem.workers import WorkerDied
-from inference_service import recognition as recognition_module
+from inference_service.breakers import FAILURES
+from inference_service.decoding import Picture
+from inference_service.examination import Examination
 from inference_service.handlers import InferHandler, UploadedHandler
+from inference_service.looking import Began, Limits, Told
 from inference_service.measures import Measures
+from inference_service.models import Result
 from inference_service.recognition import Recognition
-from inference_service.tasks import TASKS, Limits, Outcome, Task
-from PIL import Image
+from inference_service.tasks import TASKS
 
+from services.inference.tests.specimens import model_of, png, quick_models
 
-def png(colour: str) -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (40, 30), colour).save(stream, "PNG")
-    return stream.getvalue()
+ALL = tuple(TASKS)
 
 
 class Pool:
-    """Runs calls here and now; `trouble` is raised instead, once for each entry."""
+    """Runs calls here and now; `trouble` is raised instead, once for each entry.
 
-    size, waiting = 1, 0
+    A task in `deadly` kills its worker, so many times.
+    """
+
+    size, waiting, busy = 1, 0, False
 
     def __init__(self) -> None:
         self.calls = 0
+        self.tasks: list[list[str]] = []
+        self.patience: list[bool] = []
         self.trouble: list[Exception] = []
-        self.change: Callable[[Outcome], Outcome] = lambda outcome: outcome
+        self.deadly: dict[str, int] = {}
+        self.meanwhile: Callable[[], None] = lambda: None
 
-    async def run(self, function: Callable[..., Any], *args: object, deadline_s: float) -> Any:
+    async def stream(
+        self,
+        function: Callable[..., Iterator[Told]],
+        *args: Any,
+        tell: Callable[[Told], None],
+        deadline_s: float,
+        called: str,
+        patient: bool,
+    ) -> None:
         assert deadline_s == 5
         self.calls += 1
+        self.tasks.append([model.task for model in args[1]])
+        self.patience.append(patient)
         if self.trouble:
             raise self.trouble.pop(0)
-        return self.change(function(*args))
+        for told in function(*args):
+            tell(told)
+            if isinstance(told, Began) and self.deadly.get(told.task, 0):
+                self.deadly[told.task] -= 1
+                raise WorkerDied("died")
+        self.meanwhile()
 
 
 class Stage:
     """The service's handlers on the in-memory platform."""
 
-    def __init__(self) -> None:
-        self.platform, self.pool = MemoryPlatform(), Pool()
+    def __init__(self, tasks: Sequence[str] = ("analysis",)) -> None:
+        self.platform, self.pool, self.models = MemoryPlatform(), Pool(), quick_models()
         self.bus, self.originals = self.platform.bus, self.platform.bucket("originals")
-        self.metrics = Metrics()
-        limits = Limits(max_pixels=10_000)
-        self.recognition = Recognition(
-            self.bus,
-            self.originals,
+        self.metrics, self.tasks, self.now = Metrics(), tasks, 0.0
+        measures = Measures(self.metrics)
+        examination = Examination(
             self.pool,  # type: ignore[arg-type]
-            limits,
-            Measures(self.metrics),
+            self.models,
+            Limits(max_pixels=10_000),
+            measures,
             deadline_s=5,
+            clock=lambda: self.now,
         )
+        self.recognition = Recognition(self.bus, self.originals, examination, measures)
         self.consumptions: list[Consumption] = []
 
-    async def listen(self) -> None:
-        uploaded = UploadedHandler(self.recognition, ("analysis",))
+    async def listen(self, *names: str) -> None:
+        """Consume what the durables of these names hear, or all."""
         again = InferHandler(self.recognition)
-        for name, handler in (("inference-uploaded", uploaded), ("inference-analysis", again)):
+        handlers: dict[str, InferHandler | UploadedHandler] = {
+            "inference-uploaded": UploadedHandler(self.recognition, self.tasks),
+            **{f"inference-{task}": again for task in TASKS},
+        }
+        for name in names or handlers:
+            handler = handlers[name]
             self.consumptions.append(
                 await self.bus.consume(CONSUMERS[name], handler.handle, gave_up=handler.gave_up)
             )
@@ -85,6 +113,18 @@ class Stage:
     async def stop(self) -> None:
         while self.consumptions:
             await self.consumptions.pop().stop()
+
+    def breaks(self, task: str, error: Exception, times: int = 10_000) -> None:
+        """Have the model of `task` raise `error` so many times."""
+        model, left = self.models[task], [times]
+
+        def find(picture: Picture) -> Result:
+            left[0] -= 1
+            if left[0] >= 0:
+                raise error
+            return model.run(picture, {})
+
+        self.models.use(model_of(task, find, slow=model.slow))
 
     async def upload(self, data: bytes, *, keep: bool = True) -> str:
         image_id = ids.image_id(data)
@@ -106,8 +146,8 @@ class Stage:
         await self.bus.settle()
         return image_id
 
-    async def again(self, image_id: str) -> None:
-        await self.bus.publish(Infer(image_id=image_id, task="analysis", requested_at=ids.now()))
+    async def again(self, image_id: str, task: str = "analysis") -> None:
+        await self.bus.publish(Infer(image_id=image_id, task=task, requested_at=ids.now()))
         await self.bus.settle()
 
     async def facts(self, image_id: str) -> list[Fact]:
@@ -116,6 +156,9 @@ class Stage:
     def fact(self, image_id: str, name: str) -> Any:
         found = self.bus.log.get(f"images.v1.{image_id}.{name}")
         return found.event if found else None
+
+    def answered(self, image_id: str) -> list[str]:
+        return [task for task in TASKS if self.fact(image_id, f"inferred.{task}")]
 
     def letters(self) -> list[DeadLetter]:
         events = [received.event for received in self.bus.log.values()]
@@ -130,6 +173,14 @@ async def stage() -> AsyncIterator[Stage]:
     await stage.stop()
 
 
+@pytest.fixture
+async def full() -> AsyncIterator[Stage]:
+    stage = Stage(ALL)
+    await stage.listen()
+    yield stage
+    await stage.stop()
+
+
 async def test_an_upload_is_planned_then_analysed(stage: Stage) -> None:
     image_id = await stage.upload(png("teal"))
     kinds = [type(fact) for fact in await stage.facts(image_id)]
@@ -137,8 +188,8 @@ async def test_an_upload_is_planned_then_analysed(stage: Stage) -> None:
     assert stage.fact(image_id, "planned").tasks == ["analysis"]
     fact = stage.fact(image_id, "inferred.analysis")
     assert fact.result.colours[0].name == "teal"
-    row = TASKS["analysis"]
-    assert (fact.model, fact.model_version, fact.attempts) == (row.model, row.version, 1)
+    model = stage.models["analysis"]
+    assert (fact.model, fact.model_version, fact.attempts) == (model.name, model.version, 1)
     assert not stage.letters()
     assert b'inference_tasks_total{outcome="done",task="analysis"} 1.0' in render(stage.metrics)
 
@@ -153,12 +204,9 @@ async def test_what_is_done_is_not_done_again(stage: Stage) -> None:
     assert dict(stage.bus.log) == before
 
 
-async def test_a_new_version_of_a_model_is_new_work(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_new_version_of_a_model_is_new_work(stage: Stage) -> None:
     image_id = await stage.upload(png("teal"))
-    newer = msgspec.structs.replace(TASKS["analysis"], version="next")
-    monkeypatch.setitem(TASKS, "analysis", newer)
+    stage.models.use(msgspec.structs.replace(stage.models["analysis"], version="next"))
     await stage.stop()
     await stage.listen()
     await stage.bus.settle()
@@ -217,15 +265,14 @@ async def test_a_deleted_image_is_left_alone(stage: Stage) -> None:
 async def test_an_image_deleted_meanwhile_leaves_no_facts_and_no_letter(stage: Stage) -> None:
     data = png("teal")
 
-    def delete(outcome: Outcome) -> Outcome:
+    def delete() -> None:
         tombstone = Deleted(image_id=ids.image_id(data), reason="asked", deleted_at=ids.now())
         received = next(iter(stage.bus.log.values()))
         stage.bus.log[tombstone.subject] = msgspec.structs.replace(
             received, event=tombstone, subject=tombstone.subject, sequence=99
         )
-        return outcome
 
-    stage.pool.change = delete
+    stage.pool.meanwhile = delete
     image_id = await stage.upload(data)
     assert stage.fact(image_id, "inferred.analysis") is None
     assert not stage.letters()
@@ -290,73 +337,140 @@ async def test_asking_for_an_unknown_image_is_parked_without_a_fact(stage: Stage
     assert await stage.facts(image_id) == []
 
 
-@pytest.fixture
-def two_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second task, whose fact has the shape of the first one's."""
-    other: Task = msgspec.structs.replace(TASKS["analysis"], name="other")
-    monkeypatch.setitem(TASKS, "other", other)
-    monkeypatch.setitem(recognition_module.INFERRED, "other", AnalysisInferred)
+async def test_all_tasks_are_run_on_one_decode(full: Stage) -> None:
+    image_id = await full.upload(png("teal"))
+    assert full.fact(image_id, "planned").tasks == list(ALL)
+    assert full.answered(image_id) == list(ALL)
+    assert full.pool.tasks == [list(ALL)]
+    assert full.fact(image_id, "inferred.labels").result.missing == []
+    assert not full.letters()
+    assert b"inference_decode_seconds_count 1.0" in render(full.metrics)
 
 
-def spoiled(task: str, *, transient: bool, times: int) -> Callable[[Outcome], Outcome]:
-    left = [times]
-
-    def change(outcome: Outcome) -> Outcome:
-        if not left[0]:
-            return outcome
-        left[0] -= 1
-        verdicts = tuple(
-            msgspec.structs.replace(v, result=None, code="odd", message="x", transient=transient)
-            if v.task == task
-            else v
-            for v in outcome.verdicts
-        )
-        return msgspec.structs.replace(outcome, verdicts=verdicts)
-
-    return change
+async def test_answers_are_said_in_the_order_in_which_they_are_found(full: Stage) -> None:
+    image_id = await full.upload(png("teal"))
+    facts = await full.bus.facts(image_id)
+    said = [r.event.key for r in facts if r.event.kind == "inferred"]
+    assert said == list(ALL)
 
 
-async def two(stage: Stage) -> str:
-    data = png("teal")
-    image_id = ids.image_id(data)
+async def test_one_tasks_failure_does_not_take_the_others_along(full: Stage) -> None:
+    full.breaks("faces", Permanent("no", code="not_today"))
+    image_id = await full.upload(png("teal"))
+    assert full.answered(image_id) == [task for task in ALL if task != "faces"]
+    assert full.fact(image_id, "failed.faces").code == "not_today"
+    (letter,) = full.letters()
+    assert (letter.consumer, letter.code) == ("inference-faces", "not_today")
+    labels = full.fact(image_id, "inferred.labels").result
+    assert labels.missing == ["faces"]  # said, and not silently left out
+
+
+async def test_what_may_work_later_is_tried_again_alone(full: Stage) -> None:
+    full.breaks("objects", Transient("busy", code="model_loading"), times=2)
+    image_id = await full.upload(png("teal"))
+    assert full.answered(image_id) == list(ALL)
+    # its own command, then what rests on it
+    assert full.pool.tasks == [list(ALL), ["objects"], ["objects"], ["labels"]]
+    assert full.fact(image_id, "inferred.objects").attempts == 2
+    assert full.fact(image_id, "inferred.labels").result.missing == []
+    assert full.pool.patience == [False, True, True, True]
+
+
+async def test_a_task_that_kills_its_worker_is_found_out(full: Stage) -> None:
+    full.pool.deadly = {"text": 10_000}
+    image_id = await full.upload(png("teal"))
+    assert full.answered(image_id) == [task for task in ALL if task != "text"]
+    assert full.fact(image_id, "failed.text").code == "worker_died"
+    (letter,) = full.letters()
+    assert letter.consumer == "inference-text"
+    assert full.fact(image_id, "inferred.labels").result.missing == ["text"]
+
+
+async def test_a_task_that_killed_its_worker_once_is_tried_again(full: Stage) -> None:
+    full.pool.deadly = {"analysis": 1}
+    image_id = await full.upload(png("teal"))
+    assert full.answered(image_id) == list(ALL)
+    rest = [task for task in ALL if task not in ("analysis", "labels")]
+    assert full.pool.tasks == [list(ALL), rest, ["analysis"], ["labels"]]
+
+
+async def test_slow_tasks_make_way_while_others_wait(full: Stage) -> None:
+    full.pool.busy = True
+    image_id = await full.upload(png("teal"))
+    assert full.answered(image_id) == list(ALL)
+    quick = [task for task in ALL if task not in ("text", "labels")]
+    assert full.pool.tasks == [quick, ["text"], ["labels"]]
+
+
+async def test_a_paused_task_waits_and_the_others_do_not(full: Stage) -> None:
+    until = ids.now() + timedelta(hours=1)
+    await full.bus.pause(CONSUMERS["inference-faces"], until)
+    image_id = await full.upload(png("teal"))
+    expected = [task for task in ALL if task not in ("faces", "labels")]
+    assert full.answered(image_id) == expected
+    assert full.fact(image_id, "failed.faces") is None
+    await full.bus.pause(CONSUMERS["inference-faces"], None)
+    await full.bus.settle()
+    assert full.answered(image_id) == list(ALL)
+
+
+async def test_labels_follow_when_what_they_rest_on_is_answered_anew(full: Stage) -> None:
+    image_id = await full.upload(png("teal"))
+    before = full.bus.log[f"images.v1.{image_id}.inferred.labels"].sequence
+    await full.again(image_id, "text")
+    assert full.bus.log[f"images.v1.{image_id}.inferred.labels"].sequence > before
+    assert full.pool.tasks[1:] == [["text"], ["labels"]]
+
+
+async def test_labels_alone_rest_on_what_was_said(full: Stage) -> None:
+    image_id = await full.upload(png("navy"))
+    await full.again(image_id, "labels")
+    assert full.pool.tasks[1:] == [["labels"]]
+    labels = full.fact(image_id, "inferred.labels").result
+    assert "navy" in [label.name for label in labels.labels]
+
+
+async def test_labels_look_for_what_nobody_has_said() -> None:
+    stage = Stage(("labels",))
+    await stage.listen()
+    image_id = await stage.upload(png("navy"))
     await stage.stop()
-    handler = UploadedHandler(stage.recognition, ("analysis", "other"))
-    stage.consumptions = [
-        await stage.bus.consume(
-            CONSUMERS["inference-uploaded"], handler.handle, gave_up=handler.gave_up
-        )
-    ]
-    await stage.upload(data)
-    return image_id
+    assert stage.answered(image_id) == ["labels"]
+    labels = stage.fact(image_id, "inferred.labels").result
+    assert (labels.missing, "navy" in [label.name for label in labels.labels]) == ([], True)
 
 
-@pytest.mark.usefixtures("two_tasks")
-async def test_one_tasks_failure_does_not_take_the_other_along(stage: Stage) -> None:
-    stage.pool.change = spoiled("other", transient=False, times=9)
-    image_id = await two(stage)
-    assert stage.fact(image_id, "planned").tasks == ["analysis", "other"]
-    assert stage.fact(image_id, "inferred.analysis") is not None
-    assert stage.fact(image_id, "failed.analysis") is None
-    failed = stage.fact(image_id, "failed.other")
-    assert (failed.code, failed.message) == ("odd", "x")
-    assert [letter.code for letter in stage.letters()] == ["odd"]
+async def test_a_model_that_always_fails_is_left_alone_and_the_others_go_on(full: Stage) -> None:
+    await full.stop()
+    await full.listen("inference-uploaded")
+    full.breaks("faces", IndexError("a bug"), times=FAILURES)
+    images = [await full.upload(png(f"#0000{number:02x}")) for number in range(FAILURES)]
+    trouble = full.recognition.trouble("faces")
+    assert trouble is not None
+    assert "a bug" in trouble
+    assert full.recognition.trouble("text") is None
+    images.append(await full.upload(png("gold")))
+    assert "faces" not in full.pool.tasks[-1]
+    some = [task for task in ALL if task not in ("faces", "labels")]
+    assert [full.answered(image_id) for image_id in images] == [some] * len(images)
+    full.now += 1000  # it is tried again, and has recovered
+    await full.stop()
+    await full.listen()
+    await full.bus.settle()
+    assert full.recognition.trouble("faces") is None
+    assert [full.answered(image_id) for image_id in images] == [list(ALL)] * len(images)
+    assert not full.letters()
 
 
-@pytest.mark.usefixtures("two_tasks")
-async def test_only_the_missing_task_is_tried_again(stage: Stage) -> None:
-    stage.pool.change = spoiled("other", transient=True, times=1)
-    seen: list[tuple[str, ...]] = []
-    look = stage.recognition.look
-
-    async def watched(data: bytes, tasks: Any) -> Outcome:
-        seen.append(tuple(tasks))
-        return await look(data, tasks)
-
-    stage.recognition.look = watched  # type: ignore[method-assign]
-    image_id = await two(stage)
-    assert seen == [("analysis", "other"), ("other",)]
-    assert stage.fact(image_id, "inferred.other").attempts == 2
-    assert not stage.letters()
+async def test_a_command_is_held_while_its_model_fails(full: Stage) -> None:
+    image_id = await full.upload(png("teal"))
+    await full.stop()
+    for _ in range(FAILURES):
+        full.recognition._examination.breakers["faces"].failed("task_failed: a bug")
+    await full.bus.publish(Infer(image_id=image_id, task="faces", requested_at=ids.now()))
+    command = full.bus.log[f"commands.v1.infer.faces.{image_id}"]
+    with pytest.raises(Unavailable, match="a bug"):
+        await InferHandler(full.recognition).handle(command)
 
 
 async def test_a_store_that_is_down_burns_no_attempt_here(stage: Stage) -> None:

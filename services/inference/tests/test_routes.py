@@ -3,9 +3,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,18 +12,12 @@ from imagesystem import ids
 from imagesystem.events import Deleted, Uploaded
 from imagesystem.memory import MemoryPlatform
 from imagesystem.testing import client
-from inference_service import routes
+from inference_service import bodies
 from inference_service.app import create_app
 from inference_service.settings import Settings
-from PIL import Image
+from PIL import Image, ImageChops
 
-DATA = Path(__file__).parents[3] / "tests" / "data"
-
-
-def png(colour: str, size: tuple[int, int] = (40, 30)) -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", size, colour).save(stream, "PNG")
-    return stream.getvalue()
+from services.inference.tests.specimens import DATA, png
 
 
 def text_field(value: bytes, charset: str = "utf-8") -> bytes:
@@ -39,6 +31,7 @@ def text_field(value: bytes, charset: str = "utf-8") -> bytes:
 POISON = png("orchid")
 SETTINGS = Settings(
     workers=1,
+    tasks="analysis,faces",
     max_upload_bytes=1_000_000,
     max_pixels=1_000_000,
     poison_sha256=hashlib.sha256(POISON).hexdigest(),
@@ -83,8 +76,13 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
 
 
 async def test_the_tasks_are_listed_with_their_models(http: httpx.AsyncClient) -> None:
-    (model,) = (await http.get("/inference/models")).json()["models"]
-    assert (model["task"], model["version"], model["active"]) == ("analysis", "1", True)
+    models = {row["task"]: row for row in (await http.get("/inference/models")).json()["models"]}
+    assert set(models) == {"analysis", "embedding", "objects", "faces", "text", "labels"}
+    assert (models["analysis"]["version"], models["analysis"]["active"]) == ("1", True)
+    assert models["faces"]["model"] == "haar-frontalface+profile"
+    assert models["text"]["active"] is False
+    assert models["labels"]["needs"] == ["analysis", "objects", "faces", "text"]
+    assert {row["trouble"] for row in models.values()} == {None}
 
 
 async def test_it_is_ready_and_says_what_it_depends_on(http: httpx.AsyncClient) -> None:
@@ -195,7 +193,7 @@ async def test_a_body_without_a_length_is_bounded_too(http: httpx.AsyncClient) -
 async def test_a_body_that_stops_in_the_middle_is_given_up(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(routes, "IDLE_S", 0.05)
+    monkeypatch.setattr(bodies, "IDLE_S", 0.05)
 
     async def stalled() -> AsyncIterator[bytes]:
         yield b"--x\r\n"
@@ -252,4 +250,97 @@ async def test_the_schema_tells_both_bodies(http: httpx.AsyncClient) -> None:
     schema = (await http.get("/inference/schema/openapi.json")).json()
     body = schema["paths"]["/inference/{task}"]["post"]["requestBody"]
     assert set(body["content"]) == {"multipart/form-data", "application/json"}
-    assert json.dumps(schema).count('"Analysis"') >= 1
+    answers = schema["paths"]["/inference/{task}"]["post"]["responses"]["200"]
+    shapes = answers["content"]["application/json"]["schema"]["oneOf"]
+    assert len(shapes) == 6
+    named = schema["components"]["schemas"]
+    for shape in shapes:
+        answer = named[shape["$ref"].rpartition("/")[2]]
+        task = answer["properties"]["task"]["const"]
+        assert answer["properties"]["result"]["$ref"].endswith(f"/{task.capitalize()}")
+
+
+async def test_the_schema_tells_the_parameters(http: httpx.AsyncClient) -> None:
+    paths = (await http.get("/inference/schema/openapi.json")).json()["paths"]
+    asked = {p["name"]: p["schema"] for p in paths["/inference/{task}"]["post"]["parameters"]}
+    assert (asked["min_confidence"]["minimum"], asked["min_confidence"]["maximum"]) == (0, 1)
+    assert set(asked) == {"task", "min_confidence", "max_results"}
+    drawing = paths["/inference/images/{image_id}/{task}/overlay"]["get"]
+    assert {p["name"] for p in drawing["parameters"]} >= {"side", "min_confidence", "image_id"}
+    assert list(drawing["responses"]["200"]["content"]) == ["image/png"]
+
+
+async def test_the_surest_findings_can_be_asked_for(http: httpx.AsyncClient) -> None:
+    files = {"file": ("a.png", (DATA / "astronaut.png").read_bytes())}
+    body = (await http.post("/inference/faces", files=files)).json()
+    (face,) = body["result"]["faces"]
+    query = f"min_confidence={face['confidence'] + 0.01}"
+    body = (await http.post(f"/inference/faces?{query}", files=files)).json()
+    assert body["result"]["faces"] == []
+    body = (await http.post("/inference/faces?max_results=1", files=files)).json()
+    assert body["result"]["faces"] == [face]
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("min_confidence=2", "invalid_parameter"),
+        ("min_confidence=nan", "invalid_parameter"),
+        ("max_results=0", "invalid_parameter"),
+        ("max_results=many", "invalid_parameter"),
+        ("max_results=1&max_results=2", "repeated_parameter"),
+        ("confidence=0.5", "unknown_parameter"),
+    ],
+)
+async def test_bad_parameters_get_their_reason(
+    http: httpx.AsyncClient, query: str, code: str
+) -> None:
+    files = {"file": ("a.png", png("red"))}
+    answer = await http.post(f"/inference/faces?{query}", files=files)
+    assert problem(answer) == (400, code)
+
+
+async def test_a_choice_among_no_findings_is_refused(http: httpx.AsyncClient) -> None:
+    files = {"file": ("a.png", png("red"))}
+    answer = await http.post("/inference/analysis?max_results=1", files=files)
+    assert problem(answer) == (400, "parameter_not_applicable")
+
+
+async def test_what_was_found_is_drawn(http: httpx.AsyncClient, memory: MemoryPlatform) -> None:
+    image_id = await upload(memory, (DATA / "astronaut.png").read_bytes())
+    answer = await http.get(f"/inference/images/{image_id}/faces/overlay?side=256")
+    assert answer.headers["content-type"] == "image/png"
+    drawn = Image.open(io.BytesIO(answer.content))
+    assert drawn.size == (256, 256)
+    plain = await http.get(f"/inference/images/{image_id}/faces/overlay?side=256&min_confidence=1")
+    before = Image.open(io.BytesIO(plain.content))
+    left, top, right, bottom = ImageChops.difference(drawn, before).getbbox() or (0, 0, 0, 0)
+    # around the face, and its words above it
+    assert left >= 80
+    assert right <= 160
+    assert top >= 16
+    assert bottom <= 90
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("analysis", (404, "no_overlay")),
+        ("horoscope", (404, "unknown_task")),
+        ("text", (404, "no_result")),
+        ("faces?side=10", (400, "invalid_parameter")),
+        ("faces?width=100", (400, "unknown_parameter")),
+    ],
+)
+async def test_what_cannot_be_drawn_says_why(
+    http: httpx.AsyncClient, memory: MemoryPlatform, task: str, expected: tuple[int, str]
+) -> None:
+    image_id = await upload(memory, png("salmon"))
+    path, _, query = task.partition("?")
+    answer = await http.get(f"/inference/images/{image_id}/{path}/overlay?{query}")
+    assert problem(answer) == expected
+
+
+async def test_nothing_is_drawn_of_an_image_that_is_not_there(http: httpx.AsyncClient) -> None:
+    answer = await http.get(f"/inference/images/{UNKNOWN}/faces/overlay")
+    assert problem(answer) == (404, "unknown_image")

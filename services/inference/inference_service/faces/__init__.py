@@ -18,16 +18,16 @@ __all__ = ["MODEL", "SIDE", "VERSION", "find_faces"]
 
 MODEL, VERSION = "haar-frontalface+profile", "1"
 #: Pictures are searched with their longest side at most so many pixels.
-SIDE = 640
+SIDE = 480
 #: The smallest face that is looked for, as a share of the longest side, and in pixels.
-LEAST_SHARE, LEAST = 1 / 24, 24
+LEAST_SHARE, LEAST = 1 / 20, 24
 #: Hits less sure than this are not told.
 LEAST_CONFIDENCE = 0.5
 #: One face is found from the front and from the side: the surer hit is kept.
 MOST_OVERLAP = 0.3
 
-FRONTAL = Cascade(file="haarcascade_frontalface_default.xml", even=3.0, spread=1.0)
-PROFILE = Cascade(file="haarcascade_profileface.xml", even=0.6, spread=0.4)
+FRONTAL = Cascade(file="haarcascade_frontalface_default.xml", even=3.0, spread=1.0, step=1.15)
+PROFILE = Cascade(file="haarcascade_profileface.xml", even=0.6, spread=0.4, step=1.15)
 EYE = Cascade(file="haarcascade_eye.xml", even=0.0, spread=1.0)
 #: Where in the box of a face eyes are looked for: down to this share of its height.
 EYES_ABOVE = 0.6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import msgspec
@@ -10,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference_service.decoding import Pixels
-from inference_service.text.engine import Engine, Found, Reading
+
+if TYPE_CHECKING:  # worker processes alone load the networks' libraries
+    from inference_service.text.engine import Engine, Found, Reading
 
 __all__ = ["Line", "read_lines"]
 

@@ -1,0 +1,129 @@
+"""The picture in a request's body: a file in a form, or the id of an uploaded image."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from imagesystem.errors import Rejected
+from imagesystem.ids import parse_image_id
+from litestar import Request
+from litestar.datastructures import FormMultiDict, State, UploadFile
+from litestar.exceptions import HTTPException
+from litestar.types import Receive
+
+from inference_service.recognition import Recognition
+from inference_service.settings import Settings
+
+__all__ = ["FORM_BYTES", "picture_of"]
+
+#: What a multipart body has besides the file: boundaries, headers of the parts.
+FORM_BYTES = 64 * 1024
+FILE_FIELDS = ("file", "image")
+#: Seconds without a byte of a body after which a request is given up.
+IDLE_S = 60.0
+
+
+class OfImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An uploaded image, instead of a file."""
+
+    image_id: str
+
+
+async def picture_of(request: Request[None, None, State], recognition: Recognition) -> bytes:
+    """Return the bytes of the picture that the body holds or names; raises `Rejected`."""
+    content_type = request.content_type[0]
+    request.receive = _impatient(request.receive)
+    if content_type == "multipart/form-data":
+        with _body_errors(request):
+            form = await request.form()
+        return await _file_of(form, request.app.state.settings)
+    if content_type == "application/json":
+        with _body_errors(request):
+            body = await request.body()
+        try:
+            image = msgspec.json.decode(body, type=OfImage)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Rejected(400, "invalid_request", str(error)) from error
+        image_id = parse_image_id(image.image_id)
+        await recognition.uploaded(image_id)
+        return await recognition.original(image_id)
+    raise Rejected(
+        415,
+        "unsupported_media_type",
+        "send multipart/form-data with a file, or application/json with an image_id",
+    )
+
+
+def _impatient(receive: Receive) -> Receive:
+    """Return ASGI's `receive` that raises `Rejected` 408 when nothing comes for `IDLE_S`."""
+
+    async def received() -> Any:
+        try:
+            async with asyncio.timeout(IDLE_S):
+                return await receive()
+        except TimeoutError as error:
+            raise Rejected(
+                408,
+                "body_timeout",
+                f"no byte of the body came for {IDLE_S:g} s",
+                headers={"connection": "close"},
+            ) from error
+
+    return received
+
+
+@contextmanager
+def _body_errors(request: Request[None, None, State]) -> Iterator[None]:
+    """Tell the limit, and take neither a client that left nor its text for a fault of ours."""
+    settings: Settings = request.app.state.settings
+    try:
+        yield
+    except (UnicodeDecodeError, LookupError) as error:
+        # Litestar decodes a field that is no file, in whatever charset the part names
+        raise Rejected(
+            400, "malformed_multipart", "the form cannot be read: a field is no text"
+        ) from error
+    except HTTPException as error:
+        if error.status_code >= 500:
+            raise Rejected(400, "incomplete_body", "the body ended early") from error
+        if error.status_code == 413:
+            raise _too_large(settings, request.headers.get("content-length")) from error
+        raise
+
+
+def _too_large(settings: Settings, actual: int | str | None) -> Rejected:
+    return Rejected(
+        413,
+        "body_too_large",
+        f"the file has more than {settings.max_upload_bytes} bytes",
+        limit="MAX_UPLOAD_BYTES",
+        allowed=settings.max_upload_bytes,
+        actual=actual,
+    )
+
+
+async def _file_of(form: FormMultiDict, settings: Settings) -> bytes:
+    fields = list(form.multi_items())
+    unknown = [name for name, _ in fields if name not in FILE_FIELDS]
+    files = [value for _, value in fields if isinstance(value, UploadFile)]
+    if unknown:
+        raise Rejected(
+            400, "unknown_field", f"there is no field {unknown[0][:100]!r}; send file (or image)"
+        )
+    if not files:
+        raise Rejected(
+            400, "missing_file", "the form has no field `file` (or `image`) with a picture"
+        )
+    if len(files) > 1:
+        raise Rejected(
+            400, "too_many_files", "send one picture at a time", allowed=1, actual=len(files)
+        )
+    (file,) = files
+    data = await file.read()
+    if len(data) > settings.max_upload_bytes:
+        raise _too_large(settings, len(data))
+    return data

@@ -1,0 +1,85 @@
+"""What is answered to those who ask and wait: a task's answer now, what was found, a drawing."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+from imagesystem.errors import Rejected, Transient
+from imagesystem.workers import WorkerDied
+
+from inference_service.examination import Examination
+from inference_service.looking import Verdict
+from inference_service.models import Result
+from inference_service.recognition import Recognition
+
+__all__ = ["Enquiries"]
+
+#: Pictures that may wait for each worker before whoever asks over HTTP is turned away.
+MOST_WAITING = 16
+
+
+class Enquiries:
+    """Questions over HTTP; nothing is kept."""
+
+    def __init__(self, recognition: Recognition, examination: Examination) -> None:
+        self._recognition = recognition
+        self._examination = examination
+
+    async def result(self, image_id: str, task: str) -> Result:
+        """Return what a task has said about an image; raises as `uploaded` does, and
+        `Rejected` 404 `no_result` when it has said nothing yet.
+        """
+        known = await self._recognition.uploaded(image_id)
+        results = known.results([task])
+        if task not in results:
+            told = "failed" if known.failed(task) else "has no answer yet"
+            raise Rejected(404, "no_result", f"{task} {told} for image {image_id}")
+        return results[task]
+
+    async def drawn(self, image_id: str, task: str, result: Result, side: int) -> bytes:
+        """Return a PNG of an image with a result drawn on it; raises as `answer` does."""
+        self._admit()
+        try:
+            return await self._examination.drawn(
+                await self._recognition.original(image_id), task, result, side
+            )
+        except WorkerDied as error:
+            raise _unprocessable() from error
+
+    async def answer(self, data: bytes, task: str) -> tuple[Verdict, Result]:
+        """Return one task's verdict and result, for somebody who waits.
+
+        Raises `Rejected`: what decoding raises, 422 `unprocessable_picture` (it kills its
+        worker), 422 and the task's own code; `Transient`: `too_busy`, `deadline_exceeded`,
+        `model_failing`, and the task's own code.
+        """
+        self._admit()
+        if not self._recognition.allows(task):
+            raise Transient(f"{task}: {self._recognition.trouble(task)}", code="model_failing")
+        last: Verdict | None = None
+        try:
+            async with aclosing(self._examination.verdicts(data, [task])) as verdicts:
+                async for verdict in verdicts:
+                    if verdict.task == task or verdict.result is None:
+                        last = verdict
+        except WorkerDied as error:
+            raise _unprocessable() from error
+        assert last is not None  # noqa: S101  the task, or what it needs, has a verdict
+        if last.result is not None:
+            return last, last.result
+        if last.code == WorkerDied.code:
+            raise _unprocessable()
+        if last.transient:
+            raise Transient(last.message, code=last.code)
+        raise Rejected(422, last.code, last.message)
+
+    def _admit(self) -> None:
+        pool = self._examination.pool
+        if pool.waiting >= MOST_WAITING * pool.size:
+            raise Transient("too many pictures are waiting for a worker", code="too_busy")
+
+
+def _unprocessable() -> Rejected:
+    return Rejected(
+        422, "unprocessable_picture", "the picture cannot be processed: its worker died"
+    )
