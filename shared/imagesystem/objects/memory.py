@@ -134,6 +134,10 @@ class MemoryBucket:
                 await asyncio.sleep(0)
         if info.chunks and info.nuid not in self._chunks:
             raise ObjectMissing(f"{info.name!r} in bucket {self._name} is gone")
+        if (start, stop) == (0, info.size):
+            digest = hashlib.sha256(b"".join(self._chunks.get(info.nuid, []))).hexdigest()
+            if digest != info.digest:
+                raise ObjectMissing(f"{info.name!r} is corrupt", code="object_corrupt")
 
     async def delete(self, info: ObjectInfo) -> bool:
         """See `Bucket.delete`."""
