@@ -11,6 +11,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from imagesystem import logs
 from imagesystem.permissions import USERS
 from imagesystem.topology import SERVICES
 from rich.live import Live
@@ -232,6 +233,8 @@ async def _clear(url: str, subject: str, *, yes: bool) -> int:
 
 def main() -> None:
     """Run the command line; errors are one line on standard error and exit status 1."""
+    # What our own code tells services' logs is nothing that a person at a terminal asked for.
+    logs.configure("image-system", level="error", form="console")
     try:
         app()
     except StackError as error:
