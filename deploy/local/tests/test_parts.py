@@ -10,14 +10,15 @@ from local_stack.parts import Part, Plan, part_names, service_command, table
 ONE = dict.fromkeys(SERVICES, 1)
 
 
-def parts(folder: Path, scale: dict[str, int], mongodb_url: str | None = None) -> dict[str, Part]:
+def plan(folder: Path, scale: dict[str, int], mongodb_url: str | None = None) -> Plan:
     replicas = ONE | scale
     names = part_names(replicas, with_mongodb=mongodb_url is None)
-    plan = Plan(
+    monitors = [f"{name}-monitor" for name in names if name.startswith("nats")]
+    return Plan(
         data_dir=folder,
         environ={"MAX_PIXELS": "7"},
         credentials=credentials.load_or_create(folder / "credentials.json"),
-        ports={name: 20_000 + n for n, name in enumerate((*names, "nats-monitor"))},
+        ports={name: 20_000 + n for n, name in enumerate((*names, *monitors))},
         replicas=replicas,
         programs={name: Path("/bin") / name for name in ("nats-server", "mongod", "traefik")},
         versions={"nats-server": "2", "mongod": "6", "traefik": "3"},
@@ -26,7 +27,11 @@ def parts(folder: Path, scale: dict[str, int], mongodb_url: str | None = None) -
         nats_max_file_store=10**9,
         command_of=service_command,
     )
-    made = table(plan)
+
+
+def parts(folder: Path, scale: dict[str, int], mongodb_url: str | None = None) -> dict[str, Part]:
+    made = table(plan(folder, scale, mongodb_url))
+    names = part_names(ONE | scale, with_mongodb=mongodb_url is None)
     assert tuple(part.name for part in made) == names
     return {part.name: part for part in made}
 
