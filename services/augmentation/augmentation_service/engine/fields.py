@@ -8,8 +8,10 @@ same formula. The way back, which labels need, is found by Newton's method.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar, Literal, TypeAlias
 
+import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,9 @@ _CLOSE = 1e-7
 _ASIDE = 1e-3
 #: Of displacements that change by less than a pixel per pixel, nothing is folded.
 _STEEPEST = 0.8
+#: Pixels: smooth fields are straight over such distances.
+_FINE = 8
+_FEW_NODES = 24
 
 
 def cells_of(size: Size, spacing: float) -> tuple[int, int]:
@@ -45,12 +50,14 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """The result's point p comes from p + d(p) in the source; both have the same size.
 
     `nodes`: float64 (2, rows, columns), displacements in x and y in pixels, at least two by two;
-    from edge to edge, for `spline` with one more node beyond each edge.
+    from edge to edge, for `spline` with one more node beyond each edge. `smooth`: it has no
+    edges between its cells.
     """
 
     size: Size
     nodes: NDArray[np.float64]
     interpolation: Interpolation = "bilinear"
+    smooth: bool = False
     straight: ClassVar[bool] = False
 
     def sources(self, points: Points) -> Points:
@@ -99,22 +106,59 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
     def maps(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return for each pixel the column and the row in the source that it comes from."""
+        step = self._step()
         width, height = self.size
-        x, y = (np.arange(side, dtype=np.float64) + 0.5 for side in self.size)
-        columns = self._weights(x, width, self.nodes.shape[2])
-        rows = self._weights(y, height, self.nodes.shape[1])
-        left, right = rows.astype(np.float32), np.ascontiguousarray(columns.T, np.float32)
-        map_x, map_y = (left @ (plane.astype(np.float32) @ right) for plane in self.nodes)
+        if step > 1:
+            map_x, map_y = self._sampled(step)
+        else:
+            map_x, map_y = self._at([np.arange(side, dtype=np.float64) + 0.5 for side in self.size])
+        map_x += np.arange(width, dtype=np.float32)
+        map_y += np.arange(height, dtype=np.float32)[:, None]
+        return map_x, map_y
+
+    def _step(self) -> int:
+        """Return how many pixels apart displacements need to be known: straight in between.
+
+        1 where there are so few nodes that computing each pixel costs nothing.
+        """
+        _, rows, columns = self.nodes.shape
+        if not self.smooth or max(rows, columns) <= _FEW_NODES:
+            return 1
+        cell = min(self.size[0] / columns, self.size[1] / rows)
+        return max(1, min(_FINE, int(cell / 6 if self.interpolation == "spline" else cell)))
+
+    def _sampled(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return displacements known at the middles of squares, straight in between."""
+        counts = [side // step + 3 for side in self.size]
+        # OpenCV's resize keeps the middles of pixels; a margin of one square all around.
+        planes = self._at([(np.arange(count, dtype=np.float64) - 0.5) * step for count in counts])
+        whole = (counts[0] * step, counts[1] * step)
+        width, height = self.size
+        large = [cv2.resize(plane, whole, interpolation=cv2.INTER_LINEAR) for plane in planes]
+        map_x, map_y = (
+            plane[step : step + height, step : step + width].astype(np.float32, copy=False)
+            for plane in large
+        )
+        return map_x, map_y
+
+    def _at(
+        self, places: Sequence[NDArray[np.float64]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return displacements at every crossing of columns and rows, in x and in y."""
+        (x, y), (width, height) = places, self.size
+        columns = self._weights(x, width, self.nodes.shape[2]).astype(np.float32)
+        rows = self._weights(y, height, self.nodes.shape[1]).astype(np.float32)
+        across = np.ascontiguousarray(columns.T)
+        in_x, in_y = (rows @ (plane.astype(np.float32) @ across) for plane in self.nodes)
         if self.interpolation == "triangles":
             i, u = self._cell(x, width, self.nodes.shape[2])
             j, v = self._cell(y, height, self.nodes.shape[1])
-            bend = (np.maximum(0, u + v[:, None] - 1) - u * v[:, None]).astype(np.float32)
-            twist = self._twists().astype(np.float32)[:, j[:, None], i]
-            map_x += bend * twist[0]
-            map_y += bend * twist[1]
-        map_x += (x - 0.5).astype(np.float32)
-        map_y += (y - 0.5).astype(np.float32)[:, None]
-        return map_x, map_y
+            u, down = u.astype(np.float32), v.astype(np.float32)[:, None]
+            bend = np.maximum(0, u + down - 1) - u * down
+            twist_x, twist_y = self._twists().astype(np.float32)
+            in_x += bend * twist_x[j][:, i]
+            in_y += bend * twist_y[j][:, i]
+        return in_x, in_y
 
     def _displacements(self, points: Points) -> Points:
         columns = self._weights(points[:, 0], self.size[0], self.nodes.shape[2])

@@ -26,6 +26,8 @@ from augmentation_service.engine.registry import REGISTRY
 
 __all__ = ["Augmented", "Scenery", "Source", "apply", "carried_out"]
 
+_NO_BOXES = np.empty((0, 4))
+
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A picture that mixing operations may use; `source` is its digest, as for `apply`.
@@ -63,9 +65,9 @@ def apply(
     """Make one variant of a picture.
 
     `image`: uint8 or float32 (H, W, C), see `images`; it is not changed, and may be what is
-    returned if nothing was done to it. `source` is the digest of the source: with the same seed,
-    other pictures get other numbers. `masks`: uint8 or uint16 (H, W), moved along. `others` are
-    for operations that mix several; from more than they need, they draw.
+    returned, or a part of it, if nothing else was done to it. `source` is the digest of the
+    source: with the same seed, other pictures get other numbers. `masks`: uint8 or uint16 (H, W),
+    moved along. `others` are for operations that mix several; from more than they need, they draw.
 
     Raises `BadImage`, `BadLabels`, `TooFewPictures`, and `TooLarge` when a step would make more
     than `max_pixels`.
@@ -162,15 +164,17 @@ class _Worker:
         raise BadReceipt(f"the picture {source}, which was mixed in, is not among the others")
 
     def _outcome(self, step: Drawn, operation: Operation, chosen: list[int]) -> Outcome:
-        sees = isinstance(operation, GeometricOperation) and operation.sees_boxes
+        moves = isinstance(operation, GeometricOperation)
         scene = Scene(
             stream=self._randomness.stream(step.path, "pixels"),
             others=tuple(_alike(self._others[place].image, self.image) for place in chosen),
-            boxes=self.tracker.boxes() if sees and self.tracker else np.empty((0, 4)),
+            boxes=self.tracker.boxes() if moves and self.tracker is not None else _NO_BOXES,
             max_pixels=self._max_pixels,
         )
+        # Crops are views; what moves pixels takes them as they are.
+        image = self.image if moves else np.ascontiguousarray(self.image)
         try:
-            return operation.perform(self.image, step.values, scene)
+            return operation.perform(image, step.values, scene)
         except TooLarge as error:
             path = f"recipe[{step.path}]"
             raise TooLarge(error.limit, error.allowed, error.actual, path) from error

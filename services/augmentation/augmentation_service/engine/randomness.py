@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,22 +24,47 @@ __all__ = ["MAX_SEED", "Randomness", "Stream"]
 #: Seeds travel as JSON numbers, which are exact up to here in every language (RFC 8259).
 MAX_SEED = 2**53 - 1
 _DOMAIN = b"image-system augmentation 1"
+_BLOCK_WORDS = 4
+#: The constants of Philox4x64.
+_WORD = 2**64 - 1
+_MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
+_WEYL = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 
 
 class Stream:
     """One stream of random numbers; `identity` is what it is for, whatever its length.
 
-    It costs nothing until the first number is taken: most steps take none.
+    It costs nothing until the first number is taken: most steps take none. Single numbers come
+    from the first block, computed here, as long as it lasts: NumPy's generators take longer to
+    make than to use.
     """
 
     def __init__(self, identity: bytes) -> None:
         self._identity = identity
+        self._first: tuple[int, ...] = ()
+        self._taken = 0
+        self._generator: np.random.Philox | None = None
 
-    @cached_property
-    def _bits(self) -> np.random.Philox:
-        key = hashlib.sha256(_DOMAIN + self._identity).digest()[:16]
+    @property
+    def _key(self) -> int:
         # As an integer, so that the machine's byte order does not matter.
-        return np.random.Philox(key=int.from_bytes(key, "little"))
+        return int.from_bytes(hashlib.sha256(_DOMAIN + self._identity).digest()[:16], "little")
+
+    @property
+    def _bits(self) -> np.random.Philox:
+        if self._generator is None:
+            self._generator = np.random.Philox(key=self._key)
+            if self._taken:
+                self._generator.random_raw(self._taken)
+        return self._generator
+
+    def _word(self) -> int:
+        if self._generator is not None or self._taken == _BLOCK_WORDS:
+            return int(self._bits.random_raw())
+        if not self._first:
+            self._first = _block(self._key)
+        self._taken += 1
+        return self._first[self._taken - 1]
 
     def words(self, count: int) -> NDArray[np.uint64]:
         """Return `count` uniform 64-bit words."""
@@ -54,7 +78,7 @@ class Stream:
 
     def unit(self) -> float:
         """Return a uniform number in [0, 1), one of 2**53."""
-        return (int(self._bits.random_raw()) >> 11) * 2.0**-53
+        return (self._word() >> 11) * 2.0**-53
 
     def units(self, count: int) -> NDArray[np.float64]:
         """Return `count` uniform numbers in [0, 1), each one of 2**53."""
@@ -73,7 +97,7 @@ class Stream:
             order[last], order[place] = order[place], order[last]
         return order
 
-    @cached_property
+    @property
     def generator(self) -> np.random.Generator:
         """NumPy's distributions over this stream.
 
@@ -83,24 +107,44 @@ class Stream:
 
     def below(self, bound: int) -> int:
         """Return a uniform integer in [0, bound), bound up to 2**32 (bias below 2**-32)."""
-        return (int(self._bits.random_raw()) * bound) >> 64
+        return (self._word() * bound) >> 64
 
 
-class Randomness(msgspec.Struct, frozen=True):
+class Randomness:
     """Where the streams of one variant come from.
 
     `seed` is the user's, `source` the digest of the source picture, `variant` its number.
     """
 
-    seed: int
-    source: str
-    variant: int = 0
+    def __init__(self, seed: int, source: str, variant: int = 0) -> None:
+        self.seed = seed
+        self.source = source
+        self.variant = variant
+        # Lengths before texts: no two uses are the same bytes.
+        self._start = struct.pack("<QQ", seed, variant) + _text(source)
 
     def stream(self, step: str, purpose: str) -> Stream:
         """Return the stream of one use: `step` is its path in the recipe, as `0`."""
-        # Lengths before texts: no two uses are the same bytes.
-        parts = [struct.pack("<QQ", self.seed, self.variant)]
-        for text in (self.source, step, purpose):
-            encoded = text.encode()
-            parts += [struct.pack("<Q", len(encoded)), encoded]
-        return Stream(b"".join(parts))
+        return Stream(self._start + _text(step) + _text(purpose))
+
+
+@lru_cache(1024)
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    return struct.pack("<Q", len(encoded)) + encoded
+
+
+def _block(key: int) -> tuple[int, int, int, int]:
+    """Return the first four words of Philox4x64-10 with that key, as NumPy counts them."""
+    low, high = key & _WORD, key >> 64
+    a, b, c, d = 1, 0, 0, 0
+    for _ in range(10):
+        left, right = _MULTIPLIERS[0] * a, _MULTIPLIERS[1] * c
+        a, b, c, d = (
+            (right >> 64) ^ b ^ low,
+            right & _WORD,
+            (left >> 64) ^ d ^ high,
+            left & _WORD,
+        )
+        low, high = (low + _WEYL[0]) & _WORD, (high + _WEYL[1]) & _WORD
+    return a, b, c, d

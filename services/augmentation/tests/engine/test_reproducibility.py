@@ -128,6 +128,17 @@ def test_the_streams_stay_the_same() -> None:
     assert stream.below(1000) == 328
 
 
+def test_single_numbers_and_arrays_are_of_one_stream() -> None:
+    mixed = Stream(b"y")
+    singles = [mixed.below(2**32) for _ in range(6)]
+    whole = Stream(b"y").words(12)
+    assert singles == [int(word) >> 32 for word in whole[:6]]
+    assert np.array_equal(mixed.words(6), whole[6:])
+    few = Stream(b"y")
+    few.unit()
+    assert np.array_equal(few.words(5), whole[1:6])
+
+
 def test_streams_of_different_uses_differ() -> None:
     uses = [
         Randomness(seed, source, variant).stream(step, purpose).words(1)[0]

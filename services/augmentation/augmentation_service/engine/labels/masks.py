@@ -36,6 +36,8 @@ def move_masks(
     masks: Sequence[Mask], operation: GeometricOperation, move: Move, values: Mapping[str, Any]
 ) -> tuple[Mask, ...]:
     """Return the masks where a step has taken the picture: nearest pixels, 0 beyond its edge."""
+    if not masks:
+        return ()
     nearest = {name: _NEAREST.get(name, value) for name, value in values.items()}
     return tuple(operation.warp(mask[..., None], move, **nearest)[..., 0] for mask in masks)
 

@@ -78,8 +78,7 @@ def _shifted(image: Image, move: Affine, *, border: str, fill: str, **_: object)
         value=pixel_of(fill, image).tolist(),
     )
     top, left = max(-dy, 0), max(-dx, 0)
-    seen = with_channels(padded, image.shape[2])[top : top + height, left : left + width]
-    return seen.copy()
+    return with_channels(padded, image.shape[2])[top : top + height, left : left + width]
 
 
 def _scale(size: Size, stream: Stream, *, x: float, y: float, canvas: str, **_: object) -> Affine:

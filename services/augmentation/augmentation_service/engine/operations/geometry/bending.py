@@ -51,7 +51,7 @@ def _elastic(
     cells = cells_of(size, smoothness * _NODES_APART)
     shape = (2, cells[1] + 3, cells[0] + 3)
     nodes = _normal(stream, math.prod(shape)).reshape(shape) * (strength / _SPLINE_STD)
-    return Field(size=size, nodes=nodes, interpolation="spline").unfolded()
+    return Field(size=size, nodes=nodes, interpolation="spline", smooth=True).unfolded()
 
 
 def _grid(size: Size, stream: Stream, *, cells: int, strength: float, **_: object) -> Field:
@@ -82,7 +82,7 @@ def _lens(size: Size, stream: Stream, *, strength: float, **_: object) -> Field:
     middle = np.array(size).reshape(2, 1, 1) / 2
     ray = places - middle
     radius = (ray**2).sum(axis=0) / (middle**2).sum()
-    return Field(size=size, nodes=ray * (radius * (-strength / 100)))
+    return Field(size=size, nodes=ray * (radius * (-strength / 100)), smooth=True)
 
 
 def _pieces(size: Size, stream: Stream, *, cells: int, strength: float, **_: object) -> Field:
@@ -123,7 +123,7 @@ def _plate(size: Size, stream: Stream, *, points: int, strength: float, **_: obj
     places = node_places(size, grid).reshape(2, -1).T / scale
     basis = np.column_stack([_bending(places, anchors), np.ones(len(places)), places])
     nodes = (basis @ weights).T.reshape(2, grid[1] + 1, grid[0] + 1)
-    return Field(size=size, nodes=nodes).unfolded()
+    return Field(size=size, nodes=nodes, smooth=True).unfolded()
 
 
 def _bending(points: NDArray[np.float64], anchors: NDArray[np.float64]) -> NDArray[np.float64]:

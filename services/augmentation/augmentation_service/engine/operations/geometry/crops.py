@@ -67,7 +67,7 @@ def _cropped(image: Image, move: Affine, **_: object) -> Image:
     if move.size == size_of(image):
         return image
     left, top = int(-move.x0), int(-move.y0)
-    return image[top : top + move.size[1], left : left + move.size[0]].copy()
+    return image[top : top + move.size[1], left : left + move.size[0]]
 
 
 def _resized_part(
@@ -113,9 +113,7 @@ def _part_of(move: Affine) -> tuple[int, int, int, int]:
 
 def _part_resized(image: Image, move: Affine, *, interpolation: str, **_: object) -> Image:
     left, top, wide, high = _part_of(move)
-    part = image[top : top + high, left : left + wide]
-    result = scaled(part, move.size, interpolation)
-    return result if result is not part else part.copy()
+    return scaled(image[top : top + high, left : left + wide], move.size, interpolation)
 
 
 def _safe(size: Size, stream: Stream, *, keep: float, boxes: NDArray[np.float64]) -> Affine:
