@@ -12,7 +12,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from generators import cli, events, http, limits, metrics, operations, settings, topology
+from generators import (
+    cli,
+    events,
+    http,
+    limits,
+    metrics,
+    operations,
+    renditions,
+    settings,
+    topology,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -25,6 +35,7 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "settings": settings.page,
     "limits": limits.page,
     "operations": operations.page,
+    "renditions": renditions.page,
     "metrics": metrics.page,
     "cli": cli.page,
 }

@@ -81,7 +81,9 @@ def _row(name: str, kind: Any, description: str, *aliases: str, **more: str) -> 
 
 
 _SIDE = Integer(1, MAX_SIDE)
-_FITS_DESCRIBED = "; ".join(f"`{name}`: {fit.__doc__}" for name, fit in FITS.items())
+_FITS_DESCRIBED = "; ".join(
+    f"`{name}`: {(fit.__doc__ or '').rstrip('.')}" for name, fit in FITS.items()
+)
 _SIZE = _rows(
     "size",
     _row("width", _SIDE, "Width. Alone: the height follows.", "w", unit="pixels"),
