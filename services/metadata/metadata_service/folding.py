@@ -76,7 +76,8 @@ def _take(before: Document, fact: Fact, sequence: int) -> Document | None:
     else:
         kind = Inferred if isinstance(fact, Inferred) else type(fact)
         taken = _TAKE[kind](before, fact, sequence)
-    return _prune(taken) if taken else None
+    # Only these raise the floor; everything else is taken because it is above it.
+    return _prune(taken) if taken and isinstance(fact, Deleted | UploadedFact) else taken
 
 
 def _floor(document: Document) -> int:
