@@ -13,6 +13,8 @@ from imagesystem.bus.memory import MemoryBus
 from imagesystem.bus.tailing import MemoryDoorbell
 from imagesystem.errors import Rejected, Unavailable
 from imagesystem.metrics import Metrics
+from litestar import Request
+from metadata_service.feeds import routes
 from metadata_service.feeds.hub import Feed, Hub
 from metadata_service.feeds.reading import Log
 from metadata_service.feeds.selection import Selection, parse_types
@@ -232,6 +234,25 @@ async def test_there_are_only_so_many():
         assert refused.value.headers["retry-after"]
         await first.close()
         await desk.reader()
+
+
+async def test_a_reader_that_takes_nothing_is_dropped(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(routes, "STALLED_S", 0.05)
+    await desk.reader()  # until the tail has begun
+    feed = desk.hub.open(Selection(), None)
+    answer = routes.EventStream(feed).to_asgi_response(None, Request({"type": "http"}))
+    forever = asyncio.Event()
+
+    async def receive() -> Any:
+        await forever.wait()  # it does not go away either
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await forever.wait()
+
+    async with asyncio.timeout(20):
+        await answer({"type": "http"}, receive, send)
+    assert feed not in desk.hub._feeds
 
 
 async def test_all_end_when_the_service_stops(desk: Desk):

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from metadata_service.webhooks.couriers import MOST_PENDING
 
 from services.metadata.tests.conftest import Open, Stage
 from services.metadata.tests.endpoints import Endpoint, Reply, Request, endpoint
@@ -176,6 +177,34 @@ async def test_what_is_superseded_while_an_endpoint_is_down_is_not_delivered(
     new = await until_delivery(stage, webhook, status="delivered", type=old["type"])
     assert old["sequence"] < new["sequence"]
     assert receiver.events[-1]["data"]["model_version"] == "2"
+
+
+async def test_what_waits_is_bounded_and_the_rest_waits_in_the_log(
+    stage: Stage, receiver: Endpoint
+):
+    receiver.reply = lambda _: Reply(status=500)
+    webhook = await made(stage, receiver.url)
+    for number in range(200):
+        await stage.say(uploaded(image_id(number)))
+    await until_shown(stage, webhook, pending=MOST_PENDING)
+    assert len(_subjects(receiver)) == MOST_PENDING
+    receiver.reply = lambda _: Reply()
+    await receiver.until(lambda: len(_subjects(receiver)) == 200)
+    await until_shown(stage, webhook, pending=0)
+
+
+async def test_what_cannot_be_written_down_is_not_sent_again_and_again(
+    stage: Stage, receiver: Endpoint
+):
+    webhook = await made(stage, receiver.url)
+    deliveries_kept = stage.platform.key_value("deliveries")
+    deliveries_kept.down = True
+    await stage.say(uploaded(image_id(1)))
+    await receiver.until(lambda: receiver.events)
+    deliveries_kept.down = False
+    await stage.say(uploaded(image_id(2)))
+    await until_delivery(stage, webhook, status="delivered", image_id=image_id(2))
+    assert len(receiver.events) == 2
 
 
 async def test_gone_disables_and_a_patch_enables_again(stage: Stage, receiver: Endpoint):

@@ -60,15 +60,15 @@ class Reader:
         """Return whether it is wanted, whoever owns the image."""
         return self._selection.wants(recent.subject)
 
-    async def next(self, max_bytes: int) -> list[Recent]:
-        """Return what is wanted of what comes next, and move on; empty: nothing of it was.
+    async def next(self, max_bytes: int, most: int = PAGE * 32) -> list[Recent]:
+        """Return what is wanted of what comes next, up to `most`, and move on; empty: nothing was.
 
         What is further back than the tail remembers comes from the log, where only the latest
         state of each subject is left.
         """
         if self.place < self._log.tail.floor:
-            return await self._from_log()
-        found = self._log.tail.since(self.place, max_bytes)
+            return await self._from_log(min(PAGE, most))
+        found = self._log.tail.since(self.place, max_bytes, most)
         wanted = await self._wanted(found)
         if found:
             self.place = found[-1].sequence
@@ -77,12 +77,12 @@ class Reader:
             self.place = max(self.place, self._log.tail.begun())
         return wanted
 
-    async def _from_log(self) -> list[Recent]:
+    async def _from_log(self, most: int) -> list[Recent]:
         log, known = self._log, self._log.tail.begun()
         async with (
             log.reading,
             stretches(
-                log.bus, pattern=self._selection.pattern, after=self.place, batch=PAGE
+                log.bus, pattern=self._selection.pattern, after=self.place, batch=most
             ) as pages,
         ):
             page = await anext(pages, None)

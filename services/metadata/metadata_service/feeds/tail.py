@@ -110,14 +110,15 @@ class Tail:
             raise Unavailable("nats", self.broken or "")
         return self.position
 
-    def since(self, sequence: int, max_bytes: int) -> list[Recent]:
-        """Return what comes after `sequence`, at least one fact if there is any.
+    def since(self, sequence: int, max_bytes: int, most: int) -> list[Recent]:
+        """Return up to `most` facts after `sequence`, at least one if there is any.
 
         `sequence` must not be below `floor`.
         """
         start = bisect_right(self._recent, sequence, key=lambda recent: recent.sequence)
         taken, size = start, 0
-        while taken < len(self._recent) and (taken == start or size < max_bytes):
+        end = min(len(self._recent), start + most)
+        while taken < end and (taken == start or size < max_bytes):
             size += len(self._recent[taken].json)
             taken += 1
         return self._recent[start:taken]

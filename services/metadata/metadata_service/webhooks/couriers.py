@@ -99,6 +99,8 @@ class Courier:
         self._progress = Progress(place=webhook.begins_after)
         self._rest_until: datetime | None = None
         self._settled = 0
+        #: Delivered, but no place beyond it is written down yet: not to be sent again.
+        self._unnoted: set[str] = set()
         self._disabled = False
         self._stopping = False
         selection = Selection(types=types_of(webhook.facts))
@@ -176,17 +178,20 @@ class Courier:
         reader = self._reader
         began = reader.place
         try:
-            new = await reader.next(CHUNK_BYTES)
+            new = await reader.next(CHUNK_BYTES, MOST_PENDING - len(self._pending))
+            deliveries = [(delivery_of(self.webhook, recent, now), recent.json) for recent in new]
             await self._all(
-                self._attempt(delivery_of(self.webhook, recent, now), recent.json) for recent in new
+                self._attempt(delivery, json)
+                for delivery, json in deliveries
+                if delivery.delivery_id not in self._pending
+                and delivery.delivery_id not in self._unnoted
             )
-        except BaseException:
-            reader.place = began  # what was taken and not tried is taken again
-            raise
-        if reader.place != began:
             self._progress = msgspec.structs.replace(self._progress, place=reader.place)
             if new:  # for what is of no concern alone, no place is written down
                 await self._note()
+        except BaseException:
+            reader.place = began  # what was taken and not written down is taken again
+            raise
         return not reader.at_end
 
     async def _all(self, attempts: Iterable[Coroutine[None, None, None]]) -> None:
@@ -243,6 +248,7 @@ class Courier:
             self._pending[delivery.delivery_id] = settled
         else:
             self._pending.pop(delivery.delivery_id, None)
+            self._unnoted.add(delivery.delivery_id)
         outcome = "retried" if settled.status == "pending" else settled.status
         self._round.measures.webhook_attempts.labels(outcome).inc()
         await self._shelf.keep(settled)
@@ -287,3 +293,4 @@ class Courier:
     async def _note(self) -> None:
         self._progress = msgspec.structs.replace(self._progress, pending=len(self._pending))
         await self._shelf.keep_progress(self.webhook.webhook_id, self._progress)
+        self._unnoted.clear()

@@ -87,18 +87,21 @@ class Dispatch:
 
     async def _look(self) -> None:
         """Have a courier for each enabled webhook as it is now, and for no other."""
+        held = await self._round.shelf.all()
         wanted = {
             webhook_id: (revision, webhook)
-            for webhook_id, (revision, webhook) in (await self._round.shelf.all()).items()
+            for webhook_id, (revision, webhook) in held.items()
             if webhook.enabled
         }
-        await self._call_back(
-            [
-                webhook_id
-                for webhook_id, errand in self._errands.items()
-                if webhook_id not in wanted or wanted[webhook_id][0] != errand.revision
-            ]
-        )
+        stale = [
+            webhook_id
+            for webhook_id, errand in self._errands.items()
+            if webhook_id not in wanted or wanted[webhook_id][0] != errand.revision
+        ]
+        await self._call_back(stale)
+        for webhook_id in stale:
+            if webhook_id not in held:  # removed; its courier may have written something since
+                await self._round.shelf.remove(webhook_id)
         for webhook_id, (revision, webhook) in wanted.items():
             if webhook_id not in self._errands:
                 self._errands[webhook_id] = _Errand(Courier(webhook, self._round), revision)
