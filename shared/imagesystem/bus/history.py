@@ -28,6 +28,8 @@ __all__ = ["BATCH", "history"]
 #: Facts and bytes in one batch at most; two batches are in memory at a time.
 BATCH = 4096
 BATCH_BYTES = 8 * 1024**2
+#: Messages decoded before others get their turn.
+TURN = 128
 NO_MESSAGE = 10037
 #: Between looks at a replica that lacks what the leader has.
 LAG_S = 0.05
@@ -133,7 +135,7 @@ async def history(
                     continue
                 after = _sequence(messages[-1])
                 asked = await reader.ask(after, batch)
-                yield _stretch(messages)
+                yield await _stretch(messages)
         finally:
             if not client.is_closed:
                 await subscription.unsubscribe()
@@ -147,9 +149,11 @@ def _sequence(message: Msg) -> int:
     return int((message.headers or {})["Nats-Sequence"])
 
 
-def _stretch(messages: list[Msg]) -> Stretch:
+async def _stretch(messages: list[Msg]) -> Stretch:
     facts, unread = [], []
-    for message in messages:
+    for number, message in enumerate(messages):
+        if number % TURN == TURN - 1:
+            await asyncio.sleep(0)
         try:
             facts.append(cast("Received[Fact]", stored(message)))
         except UndecodableEvent as error:
