@@ -24,7 +24,9 @@ CONSUMING = """\
 ## Durable consumers
 
 Replicas of a service share its durable consumers. What the columns mean is in
-[Delivery](../explanation/delivery.md).
+[Delivery](../explanation/delivery.md). Each has another one beside it for
+[replays](../how-to/handle-dead-letters.md) of its dead letters: `<durable>-replays`, on
+`commands.v1.replay.<durable>.*`.
 """
 SAYING = """\
 ## Who may say what
@@ -33,8 +35,9 @@ Each service is a NATS user of its own. Besides these subjects it may use its ow
 buckets, and write dead letters of its own consumers.
 """
 SUBSCRIBING = """\
-The operator (`operator`, for `image-system queues`) may ask how streams and durables are and delete
-commands, and say nothing.
+The operator (`operator`, for `image-system queues`, `dead-letters` and `pause`) may ask how streams
+and durables are, read facts, commands and dead letters, ask for replays, delete commands and dead
+letters, and pause durables; it can say nothing else.
 
 External subscribers use `subscriber`, in an account of its own: it may listen to `images.v1.>`
 and publish nothing.

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from imagesystem import connection, ids
-from imagesystem.bus import Received, api, provisioning
+from imagesystem.bus import Received, Said, api, provisioning
 from imagesystem.bus.jetstream import JetStreamBus
 from imagesystem.errors import Permanent, Unavailable
 from imagesystem.events import DeadLetter, Event, Replay, Uploaded, encode, letter_id
@@ -221,6 +221,33 @@ async def test_a_message_whose_letter_is_refused_is_not_lost(bus: JetStreamBus) 
             await asyncio.sleep(0.05)
     await consumption.stop()
     assert (await letter(bus, said.sequence)).message_subject == uploaded("large").subject
+
+
+class Refusing(JetStreamBus):
+    """A bus on which the first letter is refused, as a stream that was changed by hand would."""
+
+    refused = 0
+
+    async def publish(self, event: Event, *, expected: int | None = None) -> Said:
+        if isinstance(event, DeadLetter) and not self.refused:
+            self.refused += 1
+            raise Permanent("refused", code="jetstream_error")
+        return await super().publish(event, expected=expected)
+
+
+async def test_a_message_whose_letter_is_refused_for_good_comes_again(bus: JetStreamBus) -> None:
+    refusing, ear = Refusing(bus._client, "registry", Metrics()), Ear()
+
+    async def fail(_: Received[Event]) -> None:
+        raise Permanent("never", code="never")
+
+    consumption = await refusing.consume(DURABLE, fail, gave_up=ear.gave_up)
+    said = await bus.publish(uploaded("refused"), expected=0)
+    await until(lambda: ear.given_up)
+    await consumption.stop()
+    assert refusing.refused == 1
+    assert ear.given_up == [(uploaded("refused").subject, "never")]
+    assert (await letter(bus, said.sequence)).attempts == 2
 
 
 async def test_a_replay_of_what_kills_its_process_is_parked_again(bus: JetStreamBus) -> None:
