@@ -43,7 +43,9 @@ class NatsPlatform:
     ) -> None:
         replicas = settings.replicas
         self.room = Room(client)
-        self.bus = RoomyBus(client, service, measures, self.room, limits_of(settings))
+        self.bus = RoomyBus(
+            client, service, measures, self.room, limits_of(settings), replicas=replicas
+        )
         self.letters = JetStreamLetters(client)
         self.doorbell = JetStreamDoorbell(client)
         self._buckets = {
@@ -51,7 +53,9 @@ class NatsPlatform:
             for declared in BUCKETS
         }
         self._measures = measures
-        self._key_values = {kv.name: JetStreamKeyValue(client, kv.name) for kv in KEY_VALUES}
+        self._key_values = {
+            kv.name: JetStreamKeyValue(client, kv.name, replicas=replicas) for kv in KEY_VALUES
+        }
 
     def bucket(self, name: str) -> Bucket:
         """Return the bucket of that name; all who ask share its bounds on memory."""

@@ -152,8 +152,10 @@ class RoomyBus(JetStreamBus):
         measures: Metrics,
         room: Room,
         brake: BrakeLimits | None = None,
+        *,
+        replicas: int = 1,
     ) -> None:
-        super().__init__(client, source, measures, brake)
+        super().__init__(client, source, measures, brake, replicas=replicas)
         self._room = room
 
     async def publish(self, event: Event, *, expected: int | None = None) -> Said:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -18,7 +19,14 @@ from imagesystem.errors import (
     Unavailable,
 )
 
-__all__ = ["API_TIMEOUT_S", "JetStreamError", "api_call", "direct_get", "direct_get_many"]
+__all__ = [
+    "API_TIMEOUT_S",
+    "JetStreamError",
+    "api_call",
+    "direct_get",
+    "direct_get_many",
+    "leader_get",
+]
 
 API_TIMEOUT_S = 5.0
 #: What a client that is not connected, or a server that does not answer, raises.
@@ -35,6 +43,7 @@ OUTAGES = (
 )
 #: Error codes of the server for "no room": insufficient resources, store failed, storage limits.
 FULL = {10023, 10028, 10047, 10077}
+NO_MESSAGE = 10037
 
 
 class JetStreamError(Permanent):
@@ -87,10 +96,40 @@ async def api_call(
     return decoded
 
 
-async def direct_get(client: Client, stream: str, subject: str) -> Msg | None:
-    """Return the last message on `subject`, or None; its headers tell sequence and time."""
+async def direct_get(client: Client, stream: str, subject: str, *, replicas: int = 1) -> Msg | None:
+    """Return the last message on `subject`, or None; its headers tell sequence and time.
+
+    Any replica answers, also one that lags: with `replicas`, what it lacks the leader is asked for.
+    """
     answer = await request(client, f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
-    return None if (answer.headers or {}).get("Status") == "404" else answer
+    if (answer.headers or {}).get("Status") != "404":
+        return answer
+    return await leader_get(client, stream, subject) if replicas > 1 else None
+
+
+async def leader_get(client: Client, stream: str, subject: str) -> Msg | None:
+    """Return the same as `direct_get`, as the stream's leader has it: all that was confirmed."""
+    try:
+        answer = await api_call(client, f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
+    except JetStreamError as error:
+        if error.error_code == NO_MESSAGE:
+            return None
+        raise
+    found = answer["message"]
+    lines = base64.b64decode(found.get("hdrs", "")).decode(errors="replace").split("\r\n")[1:]
+    headers = {
+        name.strip(): value.strip()
+        for name, separator, value in (line.partition(":") for line in lines)
+        if separator
+    }
+    headers |= {
+        "Nats-Stream": stream,
+        "Nats-Subject": found["subject"],
+        "Nats-Sequence": str(found["seq"]),
+        "Nats-Time-Stamp": found["time"],
+    }
+    data = base64.b64decode(found.get("data", ""))
+    return Msg(_client=client, subject=subject, data=data, headers=headers)
 
 
 async def direct_get_many(

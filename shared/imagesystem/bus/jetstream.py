@@ -38,7 +38,10 @@ RESOLVED_TTL = "1s"
 
 
 class JetStreamBus:
-    """See `imagesystem.bus.Bus`. `source` names the service in what it says."""
+    """See `imagesystem.bus.Bus`. `source` names the service in what it says.
+
+    `replicas` is that of the streams: with more than one, what a replica lacks the leader has.
+    """
 
     def __init__(
         self,
@@ -46,8 +49,11 @@ class JetStreamBus:
         source: str,
         measures: Metrics,
         brake: BrakeLimits | None = None,
+        *,
+        replicas: int = 1,
     ) -> None:
         self._client = client
+        self._replicas = replicas
         self._source = source
         self._measures = measures
         self._brake = brake or BrakeLimits()
@@ -106,7 +112,8 @@ class JetStreamBus:
                 # The server looks at the expected sequence before it looks for duplicates: a
                 # publish whose confirmation was lost is refused because of itself.
                 if tries > 1 and error.error_code == WRONG_LAST_SEQUENCE:
-                    held = await api.direct_get(self._client, stream_of(subject), subject)
+                    look = api.leader_get if self._replicas > 1 else api.direct_get
+                    held = await look(self._client, stream_of(subject), subject)
                     ours = headers["Nats-Msg-Id"]
                     if held is not None and (held.headers or {}).get("Nats-Msg-Id") == ours:
                         return stored(held).sequence
@@ -120,7 +127,9 @@ class JetStreamBus:
 
     async def latest(self, subject: str) -> Received[Event] | None:
         """See `Bus.latest`."""
-        message = await api.direct_get(self._client, stream_of(subject), subject)
+        message = await api.direct_get(
+            self._client, stream_of(subject), subject, replicas=self._replicas
+        )
         return None if message is None else stored(message)
 
     async def facts(self, image_id: str) -> list[Received[Fact]]:

@@ -24,17 +24,21 @@ WRITE_DEADLINE_S, WRITE_TRY_S = 10.0, 3.0
 
 
 class JetStreamKeyValue:
-    """See `imagesystem.keyvalue.KeyValue`."""
+    """See `imagesystem.keyvalue.KeyValue`.
 
-    def __init__(self, client: Client, name: str) -> None:
+    `replicas` is that of the stream: with more than one, what a replica lacks the leader has.
+    """
+
+    def __init__(self, client: Client, name: str, *, replicas: int = 1) -> None:
         self._client = client
+        self._replicas = replicas
         self._stream = f"KV_{name}"
         self._prefix = f"$KV.{name}."
 
     async def get(self, key: str) -> Entry | None:
         """See `KeyValue.get`."""
         check_key(key)
-        message = await api.direct_get(self._client, self._stream, self._prefix + key)
+        message = await self._last(self._prefix + key)
         return None if message is None else self._entry(message)
 
     async def put(
@@ -79,7 +83,8 @@ class JetStreamKeyValue:
         return int(decoded["seq"])
 
     async def _written(self, key: str, write_id: str) -> int | None:
-        held = await api.direct_get(self._client, self._stream, self._prefix + key)
+        look = api.leader_get if self._replicas > 1 else api.direct_get
+        held = await look(self._client, self._stream, self._prefix + key)
         if held is None or (held.headers or {}).get("Nats-Msg-Id") != write_id:
             return None
         return int((held.headers or {})["Nats-Sequence"])
@@ -101,7 +106,7 @@ class JetStreamKeyValue:
 
     async def last(self, pattern: str) -> Entry | None:
         """See `KeyValue.last`."""
-        message = await api.direct_get(self._client, self._stream, self._prefix + pattern)
+        message = await self._last(self._prefix + pattern)
         return None if message is None else self._entry(message)
 
     async def remove(self, pattern: str) -> int:
@@ -109,6 +114,9 @@ class JetStreamKeyValue:
         body = {"filter": self._prefix + pattern}
         answer = await api.api_call(self._client, f"STREAM.PURGE.{self._stream}", body)
         return int(answer["purged"])
+
+    async def _last(self, subject: str) -> Msg | None:
+        return await api.direct_get(self._client, self._stream, subject, replicas=self._replicas)
 
     def _entry(self, message: Msg) -> Entry:
         headers = message.headers or {}
