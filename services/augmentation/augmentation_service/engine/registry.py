@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from augmentation_service.engine.declarations import Operation
 from augmentation_service.engine.operations import (
+    augmix,
     blur,
     colour,
     degradation,
+    enhancement,
     filters,
     geometry,
+    levels,
     mixing,
     noise,
     occlusion,
@@ -20,6 +23,8 @@ __all__ = ["REGISTRY"]
 _MODULES = (
     geometry,
     colour,
+    levels,
+    enhancement,
     noise,
     blur,
     filters,
@@ -27,6 +32,7 @@ _MODULES = (
     weather,
     degradation,
     mixing,
+    augmix,
 )
 
 REGISTRY: dict[str, Operation] = {

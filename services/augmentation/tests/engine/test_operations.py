@@ -26,6 +26,7 @@ from augmentation_service.engine.declarations import (
 )
 from augmentation_service.engine.parameters import Choice, Colour, Integer, Number, Toggle
 from augmentation_service.engine.randomness import Stream
+from augmentation_service.engine.registry import _MODULES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -285,6 +286,11 @@ def test_functions_take_exactly_the_declared_parameters(name: str) -> None:
         rest = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken)
         assert named == declared or (rest and named < declared), function
         assert all(p.default is inspect.Parameter.empty for p in taken), "defaults are declared"
+
+
+def test_no_two_operations_have_one_name() -> None:
+    names = [operation.name for module in _MODULES for operation in module.OPERATIONS]
+    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("name", NAMES)
