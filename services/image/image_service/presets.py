@@ -19,9 +19,12 @@ __all__ = ["Presets", "load"]
 #: What presets are made of, not part of one; who may ask is not theirs to say either.
 _NOT_IN_A_PRESET = ("preset", "fallback")
 
+#: What can be said where nothing but presets can be asked for: few enough renditions.
+_ALONGSIDE = frozenset({"preset", "format"})
+
 
 class Presets(msgspec.Struct, frozen=True, kw_only=True):
-    """The presets by name; `only`: nothing else can be asked for."""
+    """The presets by name; `only`: nothing else (but a format) can be asked for."""
 
     table: Mapping[str, Mapping[str, Value]] = {}
     only: bool = False
@@ -31,7 +34,7 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises `Rejected` 400: `unknown_preset`, `presets_only`.
         """
-        if self.only and (others := sorted(wanted.values.keys() - {"preset"})):
+        if self.only and (others := sorted(wanted.values.keys() - _ALONGSIDE)):
             raise Rejected(
                 400,
                 "presets_only",

@@ -79,7 +79,8 @@ def describe(source: bytes, limits: Limits) -> Source:
     """Return what a picture is, by its header; raises as `render`."""
     image = decoding.open_(source, limits)
     return Source(
-        media_type=Image.MIME.get(image.format or "", "image/jpeg"),
+        # (What Pillow calls MPO is a JPEG with others behind it.)
+        media_type=Image.MIME[image.format] if image.format in decoding.DECODED else "image/jpeg",
         width=image.width,
         height=image.height,
         frames=animation.frame_count(image, limits),

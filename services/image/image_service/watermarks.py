@@ -62,10 +62,11 @@ def _tiled(mark: Image.Image, size: Size) -> Image.Image:
 
 def labelled(picture: Image.Image, label: Label) -> Image.Image:
     """Return the picture with text over it (Aileron, which Pillow brings: Latin letters)."""
-    size = label.size or max(8, round(min(picture.size) * LINE))
+    # No letter needs to be higher than the picture: what is drawn is bounded by its pixels.
+    size = min(label.size or max(8, round(min(picture.size) * LINE)), picture.height)
     font = ImageFont.load_default(size)
     inset = max(2, size // 3)
-    lines = _wrapped(label.text, font, picture.width - 2 * inset)
+    lines = _wrapped(label.text, font, max(1, picture.width - 2 * inset))
     draw = ImageDraw.Draw(Image.new("RGBA", (1, 1)))
     left, top, right, bottom = draw.multiline_textbbox((0, 0), lines, font=font, spacing=size // 4)
     width, height = round(right - left) + 2 * inset, round(bottom - top) + 2 * inset
@@ -82,12 +83,17 @@ def labelled(picture: Image.Image, label: Label) -> Image.Image:
 
 
 def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """Return the text with newlines between words where it would become wider."""
+    """Return the text with newlines where it would become wider: between words, or in them."""
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(longer) > width:
-            lines.append(word)
-        else:
+        if font.getlength(longer) <= width:
             lines[-1] = longer
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if lines[-1] and font.getlength(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
     return "\n".join(lines)

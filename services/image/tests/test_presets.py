@@ -46,6 +46,7 @@ def test_what_presets_refuse(query, only, code):
 
 def test_presets_alone_can_be_asked_for():
     assert expanded("preset=grey", only=True) == parse("grayscale&quality=60")
+    assert expanded("p=grey&f=png", only=True) == parse("grayscale&quality=60&format=png")
 
 
 def test_a_file_of_presets(tmp_path):
