@@ -25,6 +25,7 @@ log = logs.get(__name__)
 
 #: Between looks for a rebuild that was asked for elsewhere, or documents that were lost.
 LOOK_EVERY_S = 2.0
+FILLING = "documents are missing, or not known to be complete, and are read from the log again"
 #: A process that does not renew its lease for so long has lost it.
 LEASE_S, RENEW_EVERY_S = 10.0, 2.0
 
@@ -112,7 +113,7 @@ class Rebuilder:
             await self._editions.mark_whole()  # nothing was ever said
             self._missing = None
         else:
-            self._missing = "the documents were lost and are read from the log again"
+            self._missing = FILLING
             _, new = await self.ask("documents_lost")
             if new:
                 log.warning("documents_lost")
@@ -151,7 +152,4 @@ class Rebuilder:
 
     def _told(self, rebuild: Rebuild) -> None:
         if self._missing is not None:
-            self._missing = (
-                "the documents were lost and are read from the log again: "
-                f"{rebuild.facts} facts, {rebuild.pending} to go"
-            )
+            self._missing = f"{FILLING}: {rebuild.facts} facts, {rebuild.pending} to go"

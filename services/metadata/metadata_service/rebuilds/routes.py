@@ -68,6 +68,7 @@ class RebuildList(msgspec.Struct, frozen=True, kw_only=True):
 
 @post(
     "/metadata/rebuilds",
+    status_code=202,
     responses={
         200: ResponseSpec(
             RebuildView, generate_examples=False, description="One is under way already: that one"
