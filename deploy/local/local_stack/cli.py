@@ -83,7 +83,9 @@ def up(
     ] = 4222,
     scale: Annotated[
         list[str] | None,
-        typer.Option(metavar="SERVICE=COUNT", help="Run several processes of a service."),
+        typer.Option(
+            metavar="SERVICE=COUNT", help="Run several processes of a service; nats=3 is a cluster."
+        ),
     ] = None,
     log_format: Annotated[
         LogFormat, typer.Option(help="auto: colours on a terminal, else JSON.")
