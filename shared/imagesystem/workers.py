@@ -77,11 +77,6 @@ class WorkerPool:
         """How many calls wait for a worker."""
         return len(self._urgent) + len(self._patient)
 
-    @property
-    def busy(self) -> bool:
-        """Whether a call would have to wait."""
-        return not self._idle
-
     async def run(
         self,
         function: Callable[..., R],

@@ -50,6 +50,7 @@ class Examination:
         found: Findings | None = None,
         without: Sequence[str] = (),
         patient: bool = False,
+        of: str = "",
     ) -> AsyncGenerator[Verdict, None]:
         """Yield the verdict of each task, in the order of the table, on one decode.
 
@@ -57,6 +58,9 @@ class Examination:
         verdict yielded too), unless it is `without` an answer for good. A task gets no verdict
         when something that it needs fails here. A task that kills the worker, or takes too long,
         is found out, and the rest is run without it.
+
+        A failure counts against the model when it is `of` an image that was uploaded: nobody who
+        merely asks can make others go without.
 
         Raises what `look` raises, `Transient` `worker_died` or `deadline_exceeded` when no task
         had begun.
@@ -67,8 +71,9 @@ class Examination:
                 data,
                 self._with_needs(tasks, found or {}, without),
                 dict(found or {}),
-                queue.put_nowait,
-                patient,
+                tell=queue.put_nowait,
+                patient=patient,
+                of=of,
             )
         )
         work.add_done_callback(lambda _: queue.put_nowait(None))
@@ -106,8 +111,10 @@ class Examination:
         data: bytes,
         models: list[Model],
         found: dict[str, Result],
+        *,
         tell: Callable[[Verdict], None],
         patient: bool,
+        of: str,
     ) -> None:
         left, failed = list(models), set[str]()
 
@@ -116,7 +123,7 @@ class Examination:
                 failed.add(verdict.task)
             else:
                 found[verdict.task] = verdict.result
-            self._take_note(verdict)
+            self._take_note(verdict, of)
             tell(verdict)
 
         while left:
@@ -146,12 +153,12 @@ class Examination:
                 if not failed.intersection(TASKS[model.task].needs)
             ]
 
-    def _take_note(self, verdict: Verdict) -> None:
+    def _take_note(self, verdict: Verdict, of: str) -> None:
         self._measures.judged(verdict)
         if verdict.result is not None:
             self.breakers[verdict.task].succeeded()
-        elif verdict.fault:
-            self.breakers[verdict.task].failed(f"{verdict.code}: {verdict.message}")
+        elif verdict.fault and of:
+            self.breakers[verdict.task].failed(of, f"{verdict.code}: {verdict.message}")
 
 
 class _Heard:

@@ -20,6 +20,7 @@ class UploadedHandler:
     def __init__(self, recognition: Recognition, tasks: Sequence[str]) -> None:
         self._recognition = recognition
         self._tasks = tasks
+        self._in_hand = 0
 
     async def handle(self, received: Received[Event]) -> None:
         """Plan, look, say what was found; work that is done already is not done again.
@@ -27,6 +28,13 @@ class UploadedHandler:
         What finds no answer here becomes a command of its own, whatever the reason: its durable
         tries again, or parks it, while the other answers are out.
         """
+        self._in_hand += 1
+        try:
+            await self._handle(received)
+        finally:
+            self._in_hand -= 1
+
+    async def _handle(self, received: Received[Event]) -> None:
         event, recognition = received.event, self._recognition
         assert isinstance(event, Uploaded)  # noqa: S101  the durable hears nothing else
         known = await recognition.known(event.image_id)
@@ -37,7 +45,7 @@ class UploadedHandler:
         missing = [task for task in self._tasks if not known.done(models[task])]
         done = [task for task in self._tasks if task not in missing]
         await recognition.resolve(event.image_id, done, known)
-        now, left = await recognition.share_out(missing)
+        now, left = await recognition.share_out(missing, self._in_hand)
         if now:
             reached = await recognition.infer(
                 event.image_id, now, known, attempts=received.attempts

@@ -104,8 +104,8 @@ def _points(canvas: Pixels, polygon: Sequence[Vertex]) -> np.ndarray[Any, np.dty
 
 
 def _write(canvas: Pixels, mark: _Mark, thick: int) -> None:
-    """Write what it is above its top left corner, or below where there is no room above."""
-    corners = _corners(mark.box) if mark.box is not None else mark.polygon
+    """Write what it is: above a box, or below where there is no room; where a line begins."""
+    corners = _corners(mark.box) if mark.box is not None else mark.polygon[:1]
     points = _points(canvas, corners)
     size = 0.4 + 0.1 * thick
     (_, height), _ = cv2.getTextSize(mark.words, cv2.FONT_HERSHEY_SIMPLEX, size, thick)

@@ -102,15 +102,15 @@ class Recognition:
         await self._bus.publish(Infer(image_id=image_id, task=task, requested_at=ids.now()))
         self._measures.shared.tasks_queued.labels(task).inc()
 
-    async def share_out(self, tasks: Sequence[str]) -> tuple[list[str], list[str]]:
+    async def share_out(self, tasks: Sequence[str], in_hand: int) -> tuple[list[str], list[str]]:
         """Split tasks into those to run now and those to leave to durables of their own.
 
-        Left are tasks that are paused or fail, slow ones while others wait for a worker, and
-        those that rest on any of these.
+        Left are tasks that are paused or fail, slow ones while more pictures are `in_hand` than
+        there are workers, and those that rest on any of these.
         """
         left: set[str] = set()
         for task in tasks:
-            slow = self.models[task].slow and self._examination.pool.busy
+            slow = self.models[task].slow and in_hand > self._examination.pool.size
             paused = await self._bus.paused_until(CONSUMERS[f"inference-{task}"]) is not None
             if slow or paused or not self.allows(task) or left.intersection(TASKS[task].needs):
                 left.add(task)
@@ -150,6 +150,7 @@ class Recognition:
             found=known.results(needs),
             without=[need for need in needs if known.failed(need)],
             patient=patient,
+            of=image_id,
         )
         async with aclosing(verdicts):
             async for verdict in verdicts:

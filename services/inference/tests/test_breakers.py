@@ -19,9 +19,9 @@ def clock() -> Clock:
 @pytest.fixture
 def broken(clock: Clock) -> Breaker:
     breaker = Breaker(clock)
-    for _ in range(FAILURES):
+    for number in range(FAILURES):
         assert breaker.allows()
-        breaker.failed("task_failed: a bug")
+        breaker.failed(str(number), "task_failed: a bug")
     return breaker
 
 
@@ -33,8 +33,8 @@ def test_it_opens_after_failures_in_a_row_and_says_why(broken: Breaker) -> None:
 def test_a_success_in_between_keeps_it_closed(clock: Clock) -> None:
     breaker = Breaker(clock)
     for _ in range(3):
-        for _ in range(FAILURES - 1):
-            breaker.failed("worker_died")
+        for number in range(FAILURES - 1):
+            breaker.failed(str(number), "worker_died")
         breaker.succeeded()
     assert breaker.allows()
     assert breaker.trouble() is None
@@ -52,12 +52,19 @@ def test_one_may_try_when_the_wait_is_over(broken: Breaker, clock: Clock) -> Non
 def test_the_wait_doubles_and_is_bounded(broken: Breaker, clock: Clock) -> None:
     clock.now += FIRST_S
     assert broken.allows()
-    broken.failed("again")
+    broken.failed("0", "again")
     clock.now += FIRST_S
     assert not broken.allows()
     clock.now += FIRST_S
     assert broken.allows()
     for _ in range(100):
-        broken.failed("again")
+        broken.failed("0", "again")
     clock.now += LONGEST_S
     assert broken.allows()
+
+
+def test_one_bad_picture_does_not_open_it(clock: Clock) -> None:
+    breaker = Breaker(clock)
+    for _ in range(10 * FAILURES):
+        breaker.failed("the same", "worker_died")
+    assert breaker.allows()

@@ -45,7 +45,7 @@ class Pool:
     A task in `deadly` kills its worker, so many times.
     """
 
-    size, waiting, busy = 1, 0, False
+    size, waiting = 1, 0
 
     def __init__(self) -> None:
         self.calls = 0
@@ -395,7 +395,7 @@ async def test_a_task_that_killed_its_worker_once_is_tried_again(full: Stage) ->
 
 
 async def test_slow_tasks_make_way_while_others_wait(full: Stage) -> None:
-    full.pool.busy = True
+    full.pool.size = 0
     image_id = await full.upload(png("teal"))
     assert full.answered(image_id) == list(ALL)
     quick = [task for task in ALL if task not in ("text", "labels")]
@@ -465,8 +465,8 @@ async def test_a_model_that_always_fails_is_left_alone_and_the_others_go_on(full
 async def test_a_command_is_held_while_its_model_fails(full: Stage) -> None:
     image_id = await full.upload(png("teal"))
     await full.stop()
-    for _ in range(FAILURES):
-        full.recognition._examination.breakers["faces"].failed("task_failed: a bug")
+    for number in range(FAILURES):
+        full.recognition._examination.breakers["faces"].failed(str(number), "a bug")
     await full.bus.publish(Infer(image_id=image_id, task="faces", requested_at=ids.now()))
     command = full.bus.log[f"commands.v1.infer.faces.{image_id}"]
     with pytest.raises(Unavailable, match="a bug"):

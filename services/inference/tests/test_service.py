@@ -56,6 +56,7 @@ async def app(registry: NatsPlatform) -> AsyncIterator[Litestar]:
     settings = Settings(
         nats_url=where.geturl(),
         workers=2,
+        tasks="analysis",
         poison_sha256=hashlib.sha256(POISON).hexdigest(),
     )
     app = create_app(settings)
@@ -99,7 +100,7 @@ async def test_what_is_uploaded_is_planned_and_analysed(registry: NatsPlatform) 
 
 async def test_killed_workers_lose_nothing(registry: NatsPlatform, app: Litestar) -> None:
     images = [await upload(registry, picture(seed)) for seed in range(100, 130)]
-    for pid in app.state.recognition._pool.pids:
+    for pid in app.state.recognition._examination.pool.pids:
         os.kill(pid, signal.SIGKILL)
     for image_id in images:
         assert (await kinds_when_settled(registry, image_id))[-1] == "inferred"
