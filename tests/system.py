@@ -111,8 +111,12 @@ class System:
 
 @asynccontextmanager
 async def running_system(folder: Path, environment: dict[str, str]) -> AsyncIterator[System]:
-    """Start a stack on free ports with its data in `folder`; stop it at the end."""
-    environ = os.environ | environment
+    """Start a stack on free ports with its data in `folder`; stop it at the end.
+
+    Pictures are analysed and nothing else, unless the environment says which tasks are planned:
+    reading text takes seconds where tests share few cores.
+    """
+    environ = os.environ | {"TASKS": "analysis"} | environment
     async with Stack(data_dir=folder, port=0, nats_port=0, environ=environ) as stack:
         system = System(stack)
         try:
