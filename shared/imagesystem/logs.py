@@ -76,3 +76,5 @@ def configure(
         logger.propagate = True
     for noisy in ("uvicorn.access", "nats.aio.client", "pymongo", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # while a collector is away, it warns of every try besides
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)
