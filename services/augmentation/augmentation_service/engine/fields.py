@@ -8,7 +8,6 @@ same formula. The way back, which labels need, is found by Newton's method.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar, Literal, TypeAlias
 
 import cv2
@@ -104,16 +103,20 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         by_y = slopes[1] @ self.nodes @ weights[0].T
         return float((np.abs(by_x) + np.abs(by_y)).max())
 
-    def maps(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return for each pixel the column and the row in the source that it comes from."""
+    def maps(self, top: int, bottom: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return where pixels come from, as column and row in the source: (bottom - top, width).
+
+        For the rows from `top`, a multiple of 8, to `bottom`.
+        """
+        width = self.size[0]
         step = self._step()
-        width, height = self.size
         if step > 1:
-            map_x, map_y = self._sampled(step)
+            map_x, map_y = self._sampled(step, top, bottom)
         else:
-            map_x, map_y = self._at([np.arange(side, dtype=np.float64) + 0.5 for side in self.size])
+            rows = np.arange(top, bottom, dtype=np.float64) + 0.5
+            map_x, map_y = self._at(np.arange(width, dtype=np.float64) + 0.5, rows)
         map_x += np.arange(width, dtype=np.float32)
-        map_y += np.arange(height, dtype=np.float32)[:, None]
+        map_y += np.arange(top, bottom, dtype=np.float32)[:, None]
         return map_x, map_y
 
     def _step(self) -> int:
@@ -127,25 +130,29 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         cell = min(self.size[0] / columns, self.size[1] / rows)
         return max(1, min(_FINE, int(cell / 6 if self.interpolation == "spline" else cell)))
 
-    def _sampled(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _sampled(
+        self, step: int, top: int, bottom: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return displacements known at the middles of squares, straight in between."""
-        counts = [side // step + 3 for side in self.size]
+        width, height = self.size[0], bottom - top
         # OpenCV's resize keeps the middles of pixels; a margin of one square all around.
-        planes = self._at([(np.arange(count, dtype=np.float64) - 0.5) * step for count in counts])
-        whole = (counts[0] * step, counts[1] * step)
-        width, height = self.size
-        large = [cv2.resize(plane, whole, interpolation=cv2.INTER_LINEAR) for plane in planes]
+        x, y = (
+            (np.arange(side // step + 3, dtype=np.float64) - 0.5) * step for side in (width, height)
+        )
+        whole = (len(x) * step, len(y) * step)
         map_x, map_y = (
-            plane[step : step + height, step : step + width].astype(np.float32, copy=False)
-            for plane in large
+            cv2.resize(plane, whole, interpolation=cv2.INTER_LINEAR)[
+                step : step + height, step : step + width
+            ].astype(np.float32, copy=False)
+            for plane in self._at(x, y + top)
         )
         return map_x, map_y
 
     def _at(
-        self, places: Sequence[NDArray[np.float64]]
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return displacements at every crossing of columns and rows, in x and in y."""
-        (x, y), (width, height) = places, self.size
+        width, height = self.size
         columns = self._weights(x, width, self.nodes.shape[2]).astype(np.float32)
         rows = self._weights(y, height, self.nodes.shape[1]).astype(np.float32)
         across = np.ascontiguousarray(columns.T)
@@ -161,14 +168,17 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         return in_x, in_y
 
     def _displacements(self, points: Points) -> Points:
-        columns = self._weights(points[:, 0], self.size[0], self.nodes.shape[2])
-        rows = self._weights(points[:, 1], self.size[1], self.nodes.shape[1])
-        found: Points = np.einsum("nr,drc,nc->nd", rows, self.nodes, columns, optimize=True)
+        _, rows, columns = self.nodes.shape
+        i, u = self._cell(points[:, 0], self.size[0], columns)
+        j, v = self._cell(points[:, 1], self.size[1], rows)
+        across, down = self._parts(u), self._parts(v)
+        found = np.zeros((2, len(points)))
+        for below, part in enumerate(down):
+            for aside, share in enumerate(across):
+                found += self.nodes[:, j + below, i + aside] * (part * share)
         if self.interpolation == "triangles":
-            i, u = self._cell(points[:, 0], self.size[0], self.nodes.shape[2])
-            j, v = self._cell(points[:, 1], self.size[1], self.nodes.shape[1])
-            found = found + ((np.maximum(0, u + v - 1) - u * v) * self._twists()[:, j, i]).T
-        return found
+            found += (np.maximum(0, u + v - 1) - u * v) * self._twists()[:, j, i]
+        return found.T
 
     def _cell(
         self, places: NDArray[np.float64], side: int, nodes: int
@@ -180,20 +190,23 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         cell = np.clip(scaled.astype(np.intp), 0, cells - 1)
         return cell, scaled - cell
 
+    def _parts(self, t: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """Return how much the nodes around a cell count at a share `t` of its width."""
+        if self.interpolation != "spline":
+            return 1 - t, t
+        return (
+            (1 - t) ** 3 / 6,
+            (3 * t**3 - 6 * t**2 + 4) / 6,
+            (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6,
+            t**3 / 6,
+        )
+
     def _weights(self, places: NDArray[np.float64], side: int, nodes: int) -> NDArray[np.float64]:
         """Return how much each node counts at places along one axis: (N, nodes)."""
         cell, t = self._cell(places, side, nodes)
-        parts: tuple[NDArray[np.float64], ...] = (1 - t, t)
-        if self.interpolation == "spline":
-            parts = (
-                (1 - t) ** 3 / 6,
-                (3 * t**3 - 6 * t**2 + 4) / 6,
-                (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6,
-                t**3 / 6,
-            )
         weights = np.zeros((len(places), nodes))
         every = np.arange(len(places))
-        for offset, part in enumerate(parts):
+        for offset, part in enumerate(self._parts(t)):
             weights[every, cell + offset] = part
         return weights
 

@@ -33,6 +33,8 @@ __all__ = [
 
 #: OpenCV counts warped pixels in 16-bit integers.
 MAX_SIDE = 32_766
+#: Maps of where pixels come from are made for so many rows at once: they take 8 bytes a pixel.
+_BAND_ROWS = 256
 
 INTERPOLATION = Choice(
     name="interpolation",
@@ -171,17 +173,23 @@ def warp_field(
     if not move.nodes.any():
         return image
     _check_sides(image, move.size)
-    map_x, map_y = move.maps()
+    width, height = move.size
 
     def kernel(array: NDArray[Any], value: list[float]) -> NDArray[Any]:
-        return cv2.remap(
-            array,
-            map_x,
-            map_y,
-            interpolation=INTERPOLATIONS[interpolation],
-            borderMode=BORDERS[border],
-            borderValue=value,
-        )
+        result = np.empty((height, width, *array.shape[2:]), array.dtype)
+        for top in range(0, height, _BAND_ROWS):
+            bottom = min(top + _BAND_ROWS, height)
+            map_x, map_y = move.maps(top, bottom)
+            cv2.remap(
+                array,
+                map_x,
+                map_y,
+                interpolation=INTERPOLATIONS[interpolation],
+                dst=result[top:bottom],
+                borderMode=BORDERS[border],
+                borderValue=value,
+            )
+        return result
 
     return resampled(image, kernel, interpolation=interpolation, border=border, fill=fill)
 
