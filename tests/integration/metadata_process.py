@@ -58,6 +58,13 @@ class MetadataProcess(Server):
         assert self.process.wait(60) in (0, -signal.SIGTERM)
 
     @property
+    def cpu_s(self) -> float:
+        """The processor time it has taken."""
+        assert isinstance(self.process, subprocess.Popen)
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def rss_bytes(self) -> int:
         """What it has in memory."""
         assert isinstance(self.process, subprocess.Popen)
