@@ -26,6 +26,7 @@ from image_service.handlers import Handlers
 from image_service.limits import Limits
 from image_service.measures import Measures
 from image_service.originals import Originals
+from image_service.parameters import Interpreter
 from image_service.presets import Presets
 from image_service.routes import ROUTES
 from image_service.settings import Settings
@@ -118,6 +119,7 @@ async def _gallery(
             unsettled_max_age_s=settings.unsettled_max_age_s,
             max_transform_bytes=settings.max_transform_bytes,
             fallback_image_id=settings.fallback_image_id or None,
+            interpreter=Interpreter(),
         )
     finally:
         health.stopping = True

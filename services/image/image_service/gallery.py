@@ -8,6 +8,7 @@ from imagesystem.bus import Bus
 from image_service.darkroom import Darkroom
 from image_service.evidence import Evidence, gather
 from image_service.originals import Originals
+from image_service.parameters import Interpreter
 from image_service.presets import Presets
 from image_service.signatures import Signatures
 
@@ -27,6 +28,7 @@ class Gallery(msgspec.Struct, frozen=True, kw_only=True):
     unsettled_max_age_s: int
     max_transform_bytes: int
     fallback_image_id: str | None
+    interpreter: Interpreter
 
     async def evidence(self, image_id: str) -> Evidence:
         """Return what inference has said of an image so far."""

@@ -32,10 +32,11 @@ def by_query(gallery: Gallery, image_id: str, path: str, query: str) -> Order:
     Raises `Rejected` 400 (ids, parameters, presets) and 403 (signature, expiry).
     """
     image_id = parse_image_id(image_id)
-    wanted = parse(query)
+    wanted = gallery.interpreter.parse(query)
     signed, signature = canonical(path, query)
     gallery.signatures.check(signed, signature, original=wanted is None)
-    return _ordered(gallery, image_id, wanted, parse_qsl(query, keep_blank_values=True))
+    pairs = parse_qsl(query, keep_blank_values=True) if "expires" in query else []
+    return _ordered(gallery, image_id, wanted, pairs)
 
 
 def by_path(gallery: Gallery, raw: str, query: str) -> Order:

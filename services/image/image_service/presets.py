@@ -43,8 +43,10 @@ class Presets(msgspec.Struct, frozen=True, kw_only=True):
                 allowed=self._names(),
                 actual=others[0],
             )
+        if wanted.get("preset") is None:
+            return wanted
         base: dict[str, Value] = {}
-        for name in str(wanted.get("preset", "")).split(",") if wanted.get("preset") else ():
+        for name in wanted.get("preset").split(","):
             if name not in self.table:
                 raise Rejected(
                     400,

@@ -16,7 +16,7 @@ from litestar.response.base import ASGIResponse
 from image_service import orders, parameters, paths, srcset
 from image_service.answers import Representation, answer, unchanged
 from image_service.darkroom import key
-from image_service.evidence import NOTHING, Evidence
+from image_service.evidence import Evidence
 from image_service.fallbacks import fallback
 from image_service.filenames import renamed
 from image_service.formats import FORMATS
@@ -129,8 +129,8 @@ async def _rendition(
     request: AnyRequest, gallery: Gallery, original: Uploaded, order: Order, wanted: Wanted
 ) -> ASGIResponse:
     evidence = await gallery.evidence(original.image_id) if needs_evidence(wanted) else None
-    recipe = parameters.resolve(
-        wanted, _source(original), request.headers.get("accept", ""), evidence or NOTHING
+    recipe = gallery.interpreter.resolve(
+        wanted, _source(original), request.headers.get("accept", ""), evidence
     )
     for image_id in recipe.sources():
         await _find_watermark(gallery, image_id)

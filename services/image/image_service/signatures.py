@@ -73,7 +73,7 @@ def canonical(path: str, query: str) -> tuple[str, str | None]:
     pairs, signature = [], None
     for pair in query.split("&") if query else []:
         name, _, value = pair.partition("=")
-        if unquote_plus(name) in _NAMES:
+        if (unquote_plus(name) if "%" in name else name) in _NAMES:
             signature = unquote_plus(value)
         elif pair:
             pairs.append(pair)

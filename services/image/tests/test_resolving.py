@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from image_service.darkroom import key
 from image_service.formats import FORMATS
-from image_service.parameters import PARAMETERS, Parameter, parse, resolve
+from image_service.parameters import PARAMETERS, Interpreter, Parameter, parse, resolve
 from image_service.renditions import render
 from imagesystem.errors import Rejected
 
@@ -168,3 +168,23 @@ def test_animations_are_kept_where_they_can_be():
     assert not recipe("w=9&format=jpeg&animate", **gif).animate
     assert not recipe("w=9", media_type="image/tiff", frames=5).animate
     assert not recipe("w=9", media_type="image/gif").animate
+
+
+def test_what_is_remembered_is_what_would_be_said_again():
+    interpreter = Interpreter()
+    for accept in ("image/webp", "", "image/avif", "image/webp"):
+        for query in ("w=9&format=auto", "format=auto&width=9", "w=9", "w=9&redact=1,1,2,2"):
+            wanted = interpreter.parse(query)
+            assert wanted == parse(query)
+            assert wanted is not None
+            recipe = interpreter.resolve(wanted, of(), accept, None)
+            assert recipe == resolve(wanted, of(), accept)
+
+
+def test_refusals_are_not_remembered_as_answers():
+    interpreter = Interpreter()
+    for _ in range(2):
+        with pytest.raises(Rejected):
+            interpreter.parse("w=0")
+    long = "w=5&text=" + "%41" * 190
+    assert interpreter.parse(long) == parse(long)

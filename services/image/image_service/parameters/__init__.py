@@ -4,6 +4,7 @@
 that into a `Recipe`: the one normal form of everything that asks for the same rendition.
 """
 
+from image_service.parameters.interpreting import Interpreter
 from image_service.parameters.parsing import Wanted, conflict, parse, read
 from image_service.parameters.resolving import resolve
 from image_service.parameters.table import (
@@ -33,6 +34,7 @@ __all__ = [
     "MAX_SIDE",
     "PARAMETERS",
     "Area",
+    "Interpreter",
     "Label",
     "Parameter",
     "Recipe",

@@ -24,6 +24,9 @@ class Wanted(msgspec.Struct, frozen=True):
 
     values: Mapping[str, Value]
 
+    def __hash__(self) -> int:
+        return hash(frozenset(self.values.items()))
+
     def get(self, name: str, default: Value = None) -> Any:
         """Return the value of a parameter, `default` where it was not given."""
         return self.values.get(name, default)
