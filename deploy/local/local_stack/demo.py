@@ -47,8 +47,52 @@ class _Task(msgspec.Struct, frozen=True):
     result: _Result
 
 
+class _Named(msgspec.Struct, frozen=True):
+    """A label, by its name, or an object, by its label."""
+
+    name: str = ""
+    label: str = ""
+    decoded: str | None = None
+
+
+class _Labels(msgspec.Struct, frozen=True):
+    labels: list[_Named]
+
+
+class _Objects(msgspec.Struct, frozen=True):
+    objects: list[_Named]
+
+
+class _Faces(msgspec.Struct, frozen=True):
+    faces: list[dict[str, Any]]
+
+
+class _Text(msgspec.Struct, frozen=True):
+    text: str
+
+
+class _LabelsTask(msgspec.Struct, frozen=True):
+    result: _Labels
+
+
+class _ObjectsTask(msgspec.Struct, frozen=True):
+    result: _Objects
+
+
+class _FacesTask(msgspec.Struct, frozen=True):
+    result: _Faces
+
+
+class _TextTask(msgspec.Struct, frozen=True):
+    result: _Text
+
+
 class _Inferred(msgspec.Struct, frozen=True):
     analysis: _Task | None = None
+    labels: _LabelsTask | None = None
+    objects: _ObjectsTask | None = None
+    faces: _FacesTask | None = None
+    text: _TextTask | None = None
 
 
 class _Failure(msgspec.Struct, frozen=True):
@@ -128,7 +172,25 @@ def _findings(found: Found) -> dict[str, str | Text]:
         colours.append("■ ", style=colour.hex)
         colours.append(f"{colour.name} {colour.share:.0%}  ")
     kind = f"{result.kind.name} ({result.kind.confidence:.0%} sure)"
-    return {"kind": kind, "colours": colours}
+    return {"kind": kind, "colours": colours, **_recognised(found.inferred)}
+
+
+def _recognised(inferred: _Inferred) -> dict[str, str | Text]:
+    """Return what the other tasks say, those that found anything."""
+    told: dict[str, str] = {}
+    if inferred.labels:
+        told["labels"] = ", ".join(label.name for label in inferred.labels.result.labels)
+    if inferred.objects:
+        told["objects"] = ", ".join(
+            f"{thing.label} {thing.decoded or ''}".strip()
+            for thing in inferred.objects.result.objects
+        )
+    if inferred.faces and inferred.faces.result.faces:
+        told["faces"] = str(len(inferred.faces.result.faces))
+    if inferred.text:
+        told["text"] = inferred.text.result.text[:200]
+    # what is written in pictures is no markup
+    return {name: Text(value) for name, value in told.items() if value}
 
 
 def render(url: str, found: Iterable[Found]) -> RenderableType:

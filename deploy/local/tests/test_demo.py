@@ -23,7 +23,12 @@ ANSWER = {
                 "colours": [{"name": "navy", "hex": "#000080", "share": 0.61}],
                 "kind": {"name": "photo", "confidence": 0.93, "evidence": {}},
             },
-        }
+        },
+        "labels": {"result": {"labels": [{"name": "dark"}, {"name": "has code"}]}},
+        "objects": {"result": {"objects": [{"label": "qr code", "decoded": "[hello]"}]}},
+        "faces": {"result": {"faces": []}},
+        "text": {"result": {"text": "[bold]SpaceX"}},
+        "embedding": {"result": {"dimensions": 1, "vector": "AACAPw=="}},
     },
 }
 
@@ -44,6 +49,9 @@ def test_the_table_says_what_was_found_out() -> None:
         "640 x 427 pixels, 110 KiB, image/jpeg",
         "photo (93% sure)",
         "navy 61%",
+        "dark, has code",
+        "qr code [hello]",
+        "[bold]SpaceX",
         f"http://127.0.0.1:8011/image/images/{ANSWER['id']}",
         f"http://127.0.0.1:8011/metadata/images/{ANSWER['id']}",
     ):
