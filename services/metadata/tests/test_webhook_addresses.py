@@ -47,7 +47,7 @@ def endpoints(
     resolver: Resolver, *, allow: bool = False, certificates: ssl.SSLContext | None = None
 ) -> Endpoints:
     transport = CheckedTransport(allow_private=allow, resolver=resolver, certificates=certificates)
-    return Endpoints(transport, Measures(Metrics()), timeout_s=3)
+    return Endpoints(transport, Measures(Metrics()), timeout_s=30)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,8 @@ async def test_an_endpoint_that_does_not_end_is_left(receiver: Endpoint):
     receiver.reply = lambda _: Reply(hangs=True)
     answer = await sender.send(receiver.url, new_secret(), "m", b"{}")
     assert answer.error == "no answer within 0.2 s"
+    await sender.close()
+    sender = Endpoints(CheckedTransport(allow_private=True), Measures(Metrics()), timeout_s=60)
     receiver.reply = lambda _: Reply(status=200, body=b"x" * 20_000_000)
     answer = await sender.send(receiver.url, new_secret(), "m", b"{}")  # its body is not read
     await sender.close()
@@ -238,3 +240,13 @@ def test_urls_keep_their_port_and_path():
     assert parse_url(" https://example.com:8443/a?b=c ") == httpx.URL(
         "https://example.com:8443/a?b=c"
     )
+
+
+async def test_names_in_other_scripts_are_resolved_as_they_are_sent(receiver: Endpoint):
+    names = Names([LOOPBACK])
+    sender = endpoints(names.resolve, allow=True)
+    answer = await sender.send(f"http://bücher.example:{receiver.port}/", new_secret(), "m", b"{}")
+    await sender.close()
+    assert answer.delivered
+    assert names.asked == ["xn--bcher-kva.example"]
+    assert receiver.requests[0].headers["host"] == f"xn--bcher-kva.example:{receiver.port}"

@@ -64,25 +64,26 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
         One that may not be reached is enough to refuse: which one is used is not chosen here.
         """
-        literal = parse_address(url.host)
+        host = _host(url)
+        literal = parse_address(host)
         if literal is not None:
             found = [literal]
         else:
             try:
-                found = await self._resolver(url.host, url.port or 443)
+                found = await self._resolver(host, url.port or 443)
             except (OSError, UnicodeError) as error:
-                raise UnknownHost(f"{url.host} has no address: {error}") from error
+                raise UnknownHost(f"{host} has no address: {error}") from error
         if not found:
-            raise UnknownHost(f"{url.host} has no address")
+            raise UnknownHost(f"{host} has no address")
         if not self._allow_private:
             for address in found:
                 if (why := refusal(address)) is not None:
-                    raise AddressRefused(f"{url.host}: {why}: WEBHOOK_ALLOW_PRIVATE is not set")
+                    raise AddressRefused(f"{host}: {why}: WEBHOOK_ALLOW_PRIVATE is not set")
         return found
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Resolve, check, connect to the first address that answers, by number."""
-        host, failed = request.url.host, httpx.ConnectError("not tried")
+        host, failed = _host(request.url), httpx.ConnectError("not tried")
         for address in await self.addresses(request.url):
             pinned = httpx.Request(
                 request.method,
@@ -101,3 +102,8 @@ class CheckedTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close what is open."""
         await self._inner.aclose()
+
+
+def _host(url: httpx.URL) -> str:
+    """Return the host as it goes over the wire: names in other scripts encoded (IDNA)."""
+    return url.raw_host.decode("ascii")
