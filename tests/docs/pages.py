@@ -11,6 +11,8 @@ BLOCK = re.compile(
     r"(?:^<!-- (?P<note>[^\n]*?) -->\n+)?^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
+#: Folders of what others wrote.
+INSTALLED = frozenset({"node_modules", ".venv"})
 
 
 class Block(NamedTuple):
@@ -40,7 +42,8 @@ def pages() -> list[Path]:
     """Return every page that people read, without what is installed or built."""
     found = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("shared/*.md")]
     found += [*ROOT.glob("services/*/*.md"), *ROOT.glob("deploy/**/*.md")]
-    return sorted([*found, *ROOT.glob("tests/**/*.md")])
+    found += ROOT.glob("tests/**/*.md")
+    return sorted(page for page in found if INSTALLED.isdisjoint(page.parts))
 
 
 def name(page: Path) -> str:

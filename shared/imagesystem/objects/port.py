@@ -71,7 +71,8 @@ class Bucket(Protocol):
         """Write an object, whole or not at all; an older one of that name is replaced.
 
         `digest`: the SHA-256 of the bytes in hex where it is known; it is then not computed
-        again, and an object with a wrong one cannot be read. Pieces of any size may arrive. If it fails or is cancelled, nothing is left behind.
+        again, and an object with a wrong one cannot be read. Pieces of any size may arrive. If
+        it fails or is cancelled, nothing is left behind.
         Raises `StoreFull` when the bucket's limit is reached.
         """
         ...
