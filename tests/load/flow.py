@@ -238,7 +238,8 @@ class Trace:
         """Return seconds for each step on the way, which come one after the other."""
         [heard] = self.all("inference", "handle images.v1.uploaded")
         [announced] = self.all("registry", "announce")
-        [analysed] = self.all("inference", "analyse")
+        looks = self.all("inference", "look")
+        looked = sum(look.seconds for look in looks)
         inside = self.seconds("inference", "decode") + self.seconds("inference", "infer ")
         steps = {
             "receive": self.seconds("registry", "receive"),
@@ -248,10 +249,12 @@ class Trace:
             "announce, deliver": (heard.start_ns - announced.start_ns) / 1e9,
             "plan": self.seconds("inference", "publish images.v1.planned"),
             "fetch": self.seconds("inference", "get originals"),
-            "wait for a worker": max(0.0, analysed.seconds - inside),
+            "wait for a worker": max(0.0, looked - inside),
             "decode": self.seconds("inference", "decode"),
             "infer": self.seconds("inference", "infer "),
-            "answer, deliver": max(0.0, (self.last.start_ns - analysed.end_ns) / 1e9),
+            "answer, deliver": max(
+                0.0, (self.last.start_ns - max(look.end_ns for look in looks)) / 1e9
+            ),
             "write": self.last.seconds,
         }
         return steps | {"else": max(0.0, self.whole - sum(steps.values()))}
