@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 import nats
 import nats.errors
-from imagesystem.bus import api
-from imagesystem.bus.provisioning import CONSUMER_MISSING, SECOND_NS
-from imagesystem.errors import ImageSystemError, Unavailable
-from imagesystem.permissions import ADMINISTRATOR, inbox_prefix
+from imagesystem.bus.provisioning import SECOND_NS
 from nats.aio.client import Client
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from local_stack import homes
+from local_stack import durables, homes
 from local_stack.accounts import Subscriber, check_buckets, check_facts, check_name, render
 from local_stack.credentials import new_password
 from local_stack.errors import StackError
@@ -31,13 +28,6 @@ __all__ = ["Subscription", "create", "examine", "find", "remove", "table", "url"
 #: Seconds for a server to have read its configuration again.
 RELOAD_DEADLINE_S = 20.0
 _POLL_S = 0.1
-#: What comes again if it is not acknowledged, in seconds.
-ACK_WAIT_S = 30
-#: Seconds that a pull may wait; the account lets answers through for longer.
-LONGEST_PULL_S = 120
-#: Facts that may be delivered and not acknowledged at once.
-MAX_ACK_PENDING = 1000
-
 #: How a server stands to a subscriber: it does not know it, knows it and does not connect it to
 #: its durable, does both; or does not answer.
 Standing: TypeAlias = Literal["refused", "unserved", "served", "silent"]
@@ -98,17 +88,17 @@ async def create(
             raise StackError(
                 f"there is a subscriber {name!r} already: choose another name, or remove it first"
             )
-        async with _administering(home) as client:
-            await _delete_durable(client, made)  # of a removal that was interrupted
+        async with durables.administering(home) as client:
+            await durables.remove(client, made)  # of a removal that was interrupted
             try:
-                await _create_durable(client, made)
+                await durables.create(client, made)
                 _write(home, [*before, made])
                 await _reloaded(home, made, "served")
             except BaseException:
                 _write(home, before)
                 with suppress(StackError):
                     home.reload()
-                await _delete_durable(client, made)
+                await durables.remove(client, made)
                 raise
     return made
 
@@ -120,16 +110,16 @@ async def remove(home: Home, name: str) -> None:
     """
     with homes.keep(home):
         gone = find(home, name)
-        async with _administering(home) as client:
+        async with durables.administering(home) as client:
             _write(home, [subscriber for subscriber in _known(home) if subscriber.name != name])
             await _reloaded(home, gone, "refused")
-            await _delete_durable(client, gone)
+            await durables.remove(client, gone)
 
 
 async def examine(home: Home) -> list[Subscription]:
     """Return every subscriber, in the order in which they came."""
     known = _known(home)
-    async with _administering(home) as client:
+    async with durables.administering(home) as client:
         return [await _subscription(client, subscriber) for subscriber in known]
 
 
@@ -166,14 +156,14 @@ async def _standing(address: str, subscriber: Subscriber) -> Standing:
     """Say how a server stands to the subscriber, by a pull that is refused for its length."""
     try:
         client = await nats.connect(
-            address, allow_reconnect=False, connect_timeout=2, error_cb=_ignored
+            address, allow_reconnect=False, connect_timeout=2, error_cb=durables.ignored
         )
     except nats.errors.Error as error:
         return "refused" if "authorization" in str(error).lower() else "silent"
     except OSError:
         return "silent"
     try:
-        too_long = {"batch": 1, "expires": 2 * LONGEST_PULL_S * SECOND_NS}
+        too_long = {"batch": 1, "expires": 2 * durables.LONGEST_PULL_S * SECOND_NS}
         await client.request(subscriber.subjects[0], msgspec.json.encode(too_long), timeout=2)
     except nats.errors.NoRespondersError:
         return "unserved"
@@ -185,77 +175,6 @@ async def _standing(address: str, subscriber: Subscriber) -> Standing:
         await client.close()
 
 
-async def _ignored(_error: Exception) -> None:
-    """Keep what `nats.connect` raises anyway out of the log."""
-
-
-@asynccontextmanager
-async def _administering(home: Home) -> AsyncIterator[Client]:
-    addresses = home.addresses
-    password = home.password()
-    try:
-        client = await nats.connect(
-            [f"nats://{ADMINISTRATOR}:{password}@{address}" for address in addresses],
-            name=ADMINISTRATOR,
-            inbox_prefix=inbox_prefix(ADMINISTRATOR),
-            allow_reconnect=False,
-            connect_timeout=5,
-            error_cb=_ignored,
-        )
-    except (nats.errors.Error, OSError) as error:
-        raise StackError(
-            f"NATS at {', '.join(addresses)} does not let the administrator in: "
-            f"{error or type(error).__name__}"
-        ) from error
-    try:
-        yield client
-    except ImageSystemError as error:
-        raise StackError(f"NATS at {', '.join(addresses)}: {error}") from error
-    finally:
-        await client.close()
-
-
-async def _ask(client: Client, subject: str, body: object | None = None) -> dict[str, Any]:
-    """Call JetStream's API, which for a moment of every reload has nobody to answer."""
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + RELOAD_DEADLINE_S
-    while True:
-        try:
-            return await api.api_call(client, subject, body)
-        except Unavailable:
-            if clock() > deadline or not client.is_connected:
-                raise
-            await asyncio.sleep(_POLL_S)
-
-
-async def _create_durable(client: Client, subscriber: Subscriber) -> None:
-    """Make the consumer; without a threshold of inactivity, it waits for ever."""
-    config = {
-        "durable_name": subscriber.durable,
-        "description": f"external subscriber {subscriber.name}",
-        "filter_subjects": list(subscriber.facts),
-        "ack_policy": "explicit",
-        "ack_wait": ACK_WAIT_S * SECOND_NS,
-        "max_deliver": -1,
-        "max_ack_pending": MAX_ACK_PENDING,
-        "max_expires": LONGEST_PULL_S * SECOND_NS,
-        "deliver_policy": "all",
-    }
-    await _ask(
-        client,
-        f"CONSUMER.DURABLE.CREATE.IMAGES.{subscriber.durable}",
-        {"stream_name": "IMAGES", "config": config},
-    )
-
-
-async def _delete_durable(client: Client, subscriber: Subscriber) -> None:
-    try:
-        await _ask(client, f"CONSUMER.DELETE.IMAGES.{subscriber.durable}")
-    except api.JetStreamError as error:
-        if error.error_code != CONSUMER_MISSING:
-            raise
-
-
 async def _subscription(client: Client, subscriber: Subscriber) -> Subscription:
     now = Subscription(
         name=subscriber.name,
@@ -263,11 +182,8 @@ async def _subscription(client: Client, subscriber: Subscriber) -> Subscription:
         objects=subscriber.objects,
         created_at=subscriber.created_at,
     )
-    try:
-        info = await _ask(client, f"CONSUMER.INFO.IMAGES.{subscriber.durable}")
-    except api.JetStreamError as error:
-        if error.error_code != CONSUMER_MISSING:
-            raise
+    info = await durables.info(client, subscriber)
+    if info is None:
         return msgspec.structs.replace(now, exists=False)
     return msgspec.structs.replace(
         now,

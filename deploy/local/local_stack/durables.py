@@ -1,0 +1,115 @@
+"""The durable consumers of external subscribers, as the administrator makes and removes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import nats
+import nats.errors
+from imagesystem.bus import api
+from imagesystem.bus.provisioning import CONSUMER_MISSING, SECOND_NS
+from imagesystem.errors import ImageSystemError, Unavailable
+from imagesystem.permissions import ADMINISTRATOR, inbox_prefix
+from nats.aio.client import Client
+
+from local_stack.accounts import Subscriber
+from local_stack.errors import StackError
+from local_stack.homes import Home
+
+__all__ = ["LONGEST_PULL_S", "administering", "create", "ignored", "info", "remove"]
+
+#: What comes again if it is not acknowledged, in seconds.
+ACK_WAIT_S = 30
+#: Seconds that a pull may wait; the account lets answers through for longer.
+LONGEST_PULL_S = 120
+#: Facts that may be delivered and not acknowledged at once.
+MAX_ACK_PENDING = 1000
+#: How long a question is asked again while nobody answers.
+PATIENCE_S = 20.0
+_POLL_S = 0.1
+
+
+@asynccontextmanager
+async def administering(home: Home) -> AsyncIterator[Client]:
+    """Connect as the administrator; raises `StackError` for whatever NATS refuses."""
+    addresses = home.addresses
+    password = home.password()
+    try:
+        client = await nats.connect(
+            [f"nats://{ADMINISTRATOR}:{password}@{address}" for address in addresses],
+            name=ADMINISTRATOR,
+            inbox_prefix=inbox_prefix(ADMINISTRATOR),
+            allow_reconnect=False,
+            connect_timeout=5,
+            error_cb=ignored,
+        )
+    except (nats.errors.Error, OSError) as error:
+        raise StackError(
+            f"NATS at {', '.join(addresses)} does not let the administrator in: "
+            f"{error or type(error).__name__}"
+        ) from error
+    try:
+        yield client
+    except ImageSystemError as error:
+        raise StackError(f"NATS at {', '.join(addresses)}: {error}") from error
+    finally:
+        await client.close()
+
+
+async def ignored(_error: Exception) -> None:
+    """Keep what `nats.connect` raises anyway out of the log."""
+
+
+async def _ask(client: Client, subject: str, body: object | None = None) -> dict[str, Any]:
+    """Call JetStream's API, which for a moment of every reload has nobody to answer."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + PATIENCE_S
+    while True:
+        try:
+            return await api.api_call(client, subject, body)
+        except Unavailable:
+            if clock() > deadline or not client.is_connected:
+                raise
+            await asyncio.sleep(_POLL_S)
+
+
+async def create(client: Client, subscriber: Subscriber) -> None:
+    """Make the durable; without a threshold of inactivity, it waits for ever."""
+    config = {
+        "durable_name": subscriber.durable,
+        "description": f"external subscriber {subscriber.name}",
+        "filter_subjects": list(subscriber.facts),
+        "ack_policy": "explicit",
+        "ack_wait": ACK_WAIT_S * SECOND_NS,
+        "max_deliver": -1,
+        "max_ack_pending": MAX_ACK_PENDING,
+        "max_expires": LONGEST_PULL_S * SECOND_NS,
+        "deliver_policy": "all",
+    }
+    await _ask(
+        client,
+        f"CONSUMER.DURABLE.CREATE.IMAGES.{subscriber.durable}",
+        {"stream_name": "IMAGES", "config": config},
+    )
+
+
+async def remove(client: Client, subscriber: Subscriber) -> None:
+    """Remove the durable, if it is there."""
+    try:
+        await _ask(client, f"CONSUMER.DELETE.IMAGES.{subscriber.durable}")
+    except api.JetStreamError as error:
+        if error.error_code != CONSUMER_MISSING:
+            raise
+
+
+async def info(client: Client, subscriber: Subscriber) -> dict[str, Any] | None:
+    """Return what JetStream knows of the durable, None if it is not there."""
+    try:
+        return await _ask(client, f"CONSUMER.INFO.IMAGES.{subscriber.durable}")
+    except api.JetStreamError as error:
+        if error.error_code != CONSUMER_MISSING:
+            raise
+        return None
