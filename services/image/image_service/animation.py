@@ -56,7 +56,7 @@ def check(image: Image.Image, limits: Limits) -> int:
     """Return how many frames there are; raises `Rejected` 422 `animation_too_large`."""
     count = frame_count(image, limits)
     for limit, allowed, actual in (
-        ("MAX_FRAMES", limits.max_frames, count),
+        ("MAX_ANIMATION_FRAMES", limits.max_animation_frames, count),
         ("MAX_ANIMATION_PIXELS", limits.max_animation_pixels, count * image.width * image.height),
     ):
         if actual > allowed:

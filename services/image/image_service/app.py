@@ -89,7 +89,7 @@ async def _gallery(
         Limits(
             max_pixels=settings.max_pixels,
             max_output_pixels=settings.max_output_pixels,
-            max_frames=settings.max_frames,
+            max_animation_frames=settings.max_animation_frames,
             max_animation_pixels=settings.max_animation_pixels,
         ),
         max_waiting=settings.max_waiting,

@@ -17,7 +17,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     max_pixels: int
     max_output_pixels: int
-    max_frames: int = 300
+    max_animation_frames: int = 300
     max_animation_pixels: int = 400_000_000
 
 

@@ -12,7 +12,8 @@ class Measures:
     """The rendition metrics, in the registry of the process."""
 
     def __init__(self, metrics: Metrics) -> None:
-        # hit: from the cache; made; joined: another request was making it; refused; busy.
+        # hit: from the cache; made; joined: another request was making it; refused; busy;
+        # transformed: a file, nothing kept.
         self.renditions = Counter(
             "renditions_total",
             "Renditions asked for, by what became of them",

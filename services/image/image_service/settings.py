@@ -45,7 +45,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     renditions_bytes: Annotated[
         int, Meta(ge=0, description="bytes of the cache, the oldest give way; 0: no limit")
     ] = 2 * 1024**3
-    max_frames: Annotated[
+    max_animation_frames: Annotated[
         int, Meta(ge=1, description="frames of an animation that is kept animated at most")
     ] = 300
     max_animation_pixels: Annotated[

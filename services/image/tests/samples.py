@@ -13,7 +13,7 @@ from image_service.parameters import Recipe, Source, parse, resolve
 from image_service.renditions import Rendition, describe, render
 from PIL import Image
 
-LIMITS = Limits(max_pixels=10_000_000, max_output_pixels=1_000_000, max_frames=20)
+LIMITS = Limits(max_pixels=10_000_000, max_output_pixels=1_000_000, max_animation_frames=20)
 RED, GREEN, BLUE, YELLOW = (220, 20, 20), (20, 200, 20), (20, 20, 220), (230, 220, 20)
 NAMES = {RED: "red", GREEN: "green", BLUE: "blue", YELLOW: "yellow"}
 

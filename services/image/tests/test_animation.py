@@ -133,7 +133,10 @@ def test_transparent_animations():
 @pytest.mark.parametrize(
     ("limits", "limit"),
     [
-        (Limits(max_pixels=10**6, max_output_pixels=10**6, max_frames=2), "MAX_FRAMES"),
+        (
+            Limits(max_pixels=10**6, max_output_pixels=10**6, max_animation_frames=2),
+            "MAX_ANIMATION_FRAMES",
+        ),
         (
             Limits(max_pixels=10**6, max_output_pixels=10**6, max_animation_pixels=7000),
             "MAX_ANIMATION_PIXELS",
@@ -164,5 +167,5 @@ def test_trim_and_the_rest_are_the_same_for_all_frames():
 def test_a_budget_of_bytes_holds_for_animations():
     data = animation("WEBP", size=(300, 200))
     whole = made(data, "format=webp&q=95").data
-    assert LIMITS.max_frames >= 3
+    assert LIMITS.max_animation_frames >= 3
     assert len(made(data, f"format=webp&q=95&max_bytes={len(whole)}").data) <= len(whole)

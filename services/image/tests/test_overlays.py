@@ -158,4 +158,4 @@ def test_what_is_drawn_is_drawn_on_every_format():
         query = f"text=Hi&watermark={MARK}&round=9&w=80&format={name}"
         others = {MARK: saved(gradient())}
         assert opened(made(GREY, query, others=others).data).size == (80, 40)
-    assert LIMITS.max_frames == 20
+    assert LIMITS.max_animation_frames == 20
