@@ -24,7 +24,8 @@ __all__ = ["MAX_SEED", "Randomness", "Stream"]
 #: Seeds travel as JSON numbers, which are exact up to here in every language (RFC 8259).
 MAX_SEED = 2**53 - 1
 _DOMAIN = b"image-system augmentation 1"
-_BLOCK_WORDS = 4
+#: Blocks of four words that are computed here.
+_BLOCKS = 4
 #: The constants of Philox4x64.
 _WORD = 2**64 - 1
 _MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
@@ -35,13 +36,13 @@ class Stream:
     """One stream of random numbers; `identity` is what it is for, whatever its length.
 
     It costs nothing until the first number is taken: most steps take none. Single numbers come
-    from the first block, computed here, as long as it lasts: NumPy's generators take longer to
-    make than to use.
+    from the first blocks, computed here: NumPy's generators take longer to make than to use.
     """
 
     def __init__(self, identity: bytes) -> None:
         self._identity = identity
-        self._first: tuple[int, ...] = ()
+        self._block: tuple[int, ...] = ()
+        self._number = -1
         self._taken = 0
         self._generator: np.random.Philox | None = None
 
@@ -59,12 +60,19 @@ class Stream:
         return self._generator
 
     def _word(self) -> int:
-        if self._generator is not None or self._taken == _BLOCK_WORDS:
+        number, place = divmod(self._taken, 4)
+        if self._generator is not None or number >= _BLOCKS:
             return int(self._bits.random_raw())
-        if not self._first:
-            self._first = _block(self._key)
+        if number != self._number:
+            self._block, self._number = _block(self._key, number + 1), number
         self._taken += 1
-        return self._first[self._taken - 1]
+        return self._block[place]
+
+    def seek(self, place: int) -> Stream:
+        """Go to the word with that number; returns the stream."""
+        self._taken = place
+        self._generator = None
+        return self
 
     def words(self, count: int) -> NDArray[np.uint64]:
         """Return `count` uniform 64-bit words."""
@@ -134,10 +142,10 @@ def _text(text: str) -> bytes:
     return struct.pack("<Q", len(encoded)) + encoded
 
 
-def _block(key: int) -> tuple[int, int, int, int]:
-    """Return the first four words of Philox4x64-10 with that key, as NumPy counts them."""
+def _block(key: int, counter: int) -> tuple[int, int, int, int]:
+    """Return four words of Philox4x64-10; NumPy counts from 1."""
     low, high = key & _WORD, key >> 64
-    a, b, c, d = 1, 0, 0, 0
+    a, b, c, d = counter, 0, 0, 0
     for _ in range(10):
         left, right = _MULTIPLIERS[0] * a, _MULTIPLIERS[1] * c
         a, b, c, d = (

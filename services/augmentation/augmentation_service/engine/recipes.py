@@ -190,16 +190,15 @@ def _values(
     path: str,
     randomness: Randomness,
 ) -> dict[str, Value]:
-    """Draw parameters; each has a stream of its own: adding one changes none of the others."""
+    """Draw parameters; each by the word at its place: one more that is drawn changes no other."""
     values: dict[str, Value] = {}
-    for parameter in parameters:
+    stream = randomness.stream(path, "parameters")
+    for place, parameter in enumerate(parameters):
         match settings[parameter.name], parameter:
             case OneOf(options), _:
-                stream = randomness.stream(path, f"parameter {parameter.name}")
-                values[parameter.name] = options[stream.below(len(options))]
+                values[parameter.name] = options[stream.seek(place).below(len(options))]
             case Between(least, most), Number() | Integer():
-                stream = randomness.stream(path, f"parameter {parameter.name}")
-                values[parameter.name] = parameter.between(least, most, stream)
+                values[parameter.name] = parameter.between(least, most, stream.seek(place))
             case bool() | int() | float() | str() as value, _:
                 values[parameter.name] = value
     return values

@@ -130,10 +130,14 @@ def test_the_streams_stay_the_same() -> None:
 
 def test_single_numbers_and_arrays_are_of_one_stream() -> None:
     mixed = Stream(b"y")
-    singles = [mixed.below(2**32) for _ in range(6)]
-    whole = Stream(b"y").words(12)
-    assert singles == [int(word) >> 32 for word in whole[:6]]
-    assert np.array_equal(mixed.words(6), whole[6:])
+    singles = [mixed.below(2**32) for _ in range(20)]
+    whole = Stream(b"y").words(30)
+    assert singles == [int(word) >> 32 for word in whole[:20]]
+    assert np.array_equal(mixed.words(10), whole[20:])
+    back = Stream(b"y")
+    assert [back.seek(place).below(2**32) for place in (19, 9, 18, 0)] == [
+        singles[place] for place in (19, 9, 18, 0)
+    ]
     few = Stream(b"y")
     few.unit()
     assert np.array_equal(few.words(5), whole[1:6])
