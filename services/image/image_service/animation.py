@@ -94,14 +94,24 @@ def loop_of(image: Image.Image) -> int | None:
 
 
 def encode(
-    pictures: Sequence[Image.Image], timing: Timing, format_: Format, encoding: Encoding
+    pictures: Sequence[Image.Image],
+    timing: Timing,
+    format_: Format,
+    encoding: Encoding,
+    *,
+    profile: bytes = b"",
+    exif: bytes = b"",
 ) -> bytes:
-    """Encode frames (all of one size) as one animation."""
+    """Encode frames (all of one size) as one animation; see `encoding.encode`."""
     mode = "RGBA" if any(picture.mode in ("LA", "RGBA") for picture in pictures) else "RGB"
     alike = [picture.convert(mode) for picture in pictures]
     for picture in alike:
         picture.info = {}
     options = {**format_.options(encoding), "duration": list(timing.durations_ms)}
+    if profile:
+        options["icc_profile"] = profile
+    if exif:
+        options["exif"] = exif
     if format_.name == "gif":
         options["disposal"] = 2 if mode == "RGBA" else 1
     if timing.loop is not None:

@@ -44,17 +44,11 @@ class Studio(msgspec.Struct, frozen=True, kw_only=True):
 
     def still(self, image: Image.Image) -> bytes:
         """Return the bytes of the frame that is shown."""
-        profile, kept = image.info.get("icc_profile"), self.recipe.keep
-        converted = self._profile(image)
         picture = self._developed(image)
-        # Of the source's colours, and of what became of them: filters make colours of greys.
-        own = profile if profile and not converted and colours.keeps(picture, profile) else b""
-        exif = _copyright(image) if "copyright" in kept else b""
+        kept = self._kept(image, picture)
         picture = self._reduced(picture)
         return budget.fitting(
-            lambda quality: encoding.encode(
-                picture, self.format, self._encoding(quality), profile=own, exif=exif
-            ),
+            lambda quality: encoding.encode(picture, self.format, self._encoding(quality), **kept),
             self.recipe.quality,
             self.recipe.max_bytes,
         )
@@ -67,13 +61,24 @@ class Studio(msgspec.Struct, frozen=True, kw_only=True):
             durations.append(duration)
             pictures.append(self._developed(image))
         timing = animation.Timing(durations_ms=tuple(durations), loop=loop)
+        kept = self._kept(image, pictures[-1])
         return budget.fitting(
             lambda quality: animation.encode(
-                pictures, timing, self.format, self._encoding(quality)
+                pictures, timing, self.format, self._encoding(quality), **kept
             ),
             self.recipe.quality,
             self.recipe.max_bytes,
         )
+
+    def _kept(self, image: Image.Image, picture: Image.Image) -> dict[str, bytes]:
+        """Return what goes along of the source's metadata."""
+        profile: bytes | None = image.info.get("icc_profile")
+        # Of the source's colours, and of what became of them: filters make colours of greys.
+        own = profile and not self._profile(image) and colours.keeps(picture, profile)
+        return {
+            "profile": profile if profile and own else b"",
+            "exif": _copyright(image) if "copyright" in self.recipe.keep else b"",
+        }
 
     def _encoding(self, quality: int) -> Encoding:
         recipe = self.recipe

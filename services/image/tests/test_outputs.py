@@ -168,6 +168,25 @@ def test_a_profile_is_kept_on_demand_with_the_numbers_it_belongs_to():
     assert (
         converted.convert("RGB").getpixel((5, 5))[1] > converted.convert("RGB").getpixel((5, 5))[0]
     )
+    # where there is no place for it, the colours are converted
+    red, green, _ = (
+        opened(made(source, "w=20&keep=profile&format=gif").data).convert("RGB").getpixel((5, 5))
+    )
+    assert green > red
+    frames = [Image.new("RGB", (40, 30), colour) for colour in (RED, GREEN)]
+    moving = saved(
+        frames[0],
+        "WEBP",
+        save_all=True,
+        append_images=frames[1:],
+        lossless=True,
+        duration=100,
+        icc_profile=profile,
+    )
+    for name in ("webp", "png", "avif"):
+        kept = opened(made(moving, f"w=20&keep=profile&animate&format={name}&q=95").data)
+        assert (kept.n_frames, kept.info["icc_profile"]) == (2, profile)
+        assert np.abs(np.subtract(kept.convert("RGB").getpixel((5, 5)), RED)).max() < 12
     # CMYK cannot stay what it is: nothing to keep
     cmyk = saved(Image.new("CMYK", (40, 30)), "JPEG", icc_profile=profile)
     assert "icc_profile" not in opened(made(cmyk, "w=20&keep=profile&format=png").data).info

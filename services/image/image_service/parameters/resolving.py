@@ -223,7 +223,7 @@ def _encoding(wanted: Wanted, name: str) -> dict[str, Any]:
         "subsampling": wanted.get("subsampling") if colours else None,
         "palette": wanted.get("palette") if name in ("png", "gif") else None,
         "max_bytes": wanted.get("max_bytes"),
-        "keep": wanted.get("keep", ()),
+        "keep": wanted.get("keep", ()) if name not in _BARE else (),
     }
 
 
@@ -259,6 +259,8 @@ def _format(wanted: Wanted, source: Source, accept: str) -> str:
     return name
 
 
+#: The formats that hold pixels and nothing else.
+_BARE = ("gif", "bmp")
 #: The formats that always lose something.
 _LOSSY = ("jpeg", "avif")
 
