@@ -28,8 +28,7 @@ _CLOSE = 1e-7
 _ASIDE = 1e-3
 #: Of displacements that change by less than a pixel per pixel, nothing is folded.
 _STEEPEST = 0.8
-#: Pixels: smooth fields are straight over such distances.
-_FINE = 8
+#: Between so many nodes, computing each pixel costs no more than anything else.
 _FEW_NODES = 24
 
 
@@ -122,13 +121,16 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     def _step(self) -> int:
         """Return how many pixels apart displacements need to be known: straight in between.
 
-        1 where there are so few nodes that computing each pixel costs nothing.
+        8, 4 or 2 pixels for smooth fields of many nodes, 1 for others.
         """
-        _, rows, columns = self.nodes.shape
+        beyond = 3 if self.interpolation == "spline" else 1
+        rows, columns = (count - beyond for count in self.nodes.shape[1:])
         if not self.smooth or max(rows, columns) <= _FEW_NODES:
             return 1
         cell = min(self.size[0] / columns, self.size[1] / rows)
-        return max(1, min(_FINE, int(cell / 6 if self.interpolation == "spline" else cell)))
+        room = cell / 6 if self.interpolation == "spline" else cell / 3
+        # Powers of two, so that bands of rows begin where squares do.
+        return next((step for step in (8, 4, 2) if step <= room), 1)
 
     def _sampled(
         self, step: int, top: int, bottom: int
