@@ -10,7 +10,16 @@ import msgspec
 from imagesystem import ids, logs
 from imagesystem.bus import Bus
 from imagesystem.errors import ImageDeleted, ObjectMissing, Permanent, Rejected, Transient
-from imagesystem.events import INFERRED, Deleted, Failed, Infer, Inferred, Planned, Uploaded
+from imagesystem.events import (
+    INFERRED,
+    Deleted,
+    Failed,
+    Infer,
+    Inferred,
+    Planned,
+    Uploaded,
+    encode,
+)
 from imagesystem.objects import Bucket
 from imagesystem.topology import CONSUMERS
 
@@ -24,6 +33,9 @@ from inference_service.tasks import TASKS, dependants
 __all__ = ["Recognition"]
 
 log = logs.get(__name__)
+
+#: A fact is no larger, or the stream refuses it.
+MOST_BYTES = 256 * 1024
 
 
 class Recognition:
@@ -134,9 +146,14 @@ class Recognition:
         async with aclosing(self._verdicts(image_id, tasks, known, patient)) as verdicts:
             async for verdict in verdicts:
                 reached[verdict.task] = verdict
-                if verdict.task in tasks and verdict.result is not None:
-                    await self._bus.publish(_fact(image_id, verdict, verdict.result, attempts))
-                    await self.resolve(image_id, [verdict.task], known)
+                if verdict.task not in tasks or verdict.result is None:
+                    continue
+                fact = _fact(image_id, verdict, verdict.result, attempts)
+                if len(encode(fact)) > MOST_BYTES:
+                    reached[verdict.task] = _too_large(verdict)
+                    continue
+                await self._bus.publish(fact)
+                await self.resolve(image_id, [verdict.task], known)
         log.info("image_inferred", tasks={name: v.code or "done" for name, v in reached.items()})
         return reached
 
@@ -196,6 +213,11 @@ class Recognition:
                     failed_at=ids.now(),
                 )
             )
+
+
+def _too_large(verdict: Verdict) -> Verdict:
+    message = f"the answer has more than {MOST_BYTES} bytes"
+    return msgspec.structs.replace(verdict, result=None, code="result_too_large", message=message)
 
 
 def _fact(image_id: str, verdict: Verdict, result: Result, attempts: int) -> Inferred:

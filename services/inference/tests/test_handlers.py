@@ -18,6 +18,7 @@ from imagesystem.events import (
     Failed,
     Infer,
     Planned,
+    Text,
     Uploaded,
 )
 from imagesystem.memory import MemoryPlatform
@@ -374,6 +375,14 @@ async def test_what_may_work_later_is_tried_again_alone(full: Stage) -> None:
     assert full.fact(image_id, "inferred.objects").attempts == 2
     assert full.fact(image_id, "inferred.labels").result.missing == []
     assert full.pool.patience == [False, True, True, True]
+
+
+async def test_an_answer_too_large_for_a_fact_is_a_failure_of_its_task(full: Stage) -> None:
+    huge = Text(width=1, height=1, text="x" * 300_000, lines=[], languages=[])
+    full.models.use(model_of("text", lambda _: huge, slow=True))
+    image_id = await full.upload(png("teal"))
+    assert full.fact(image_id, "failed.text").code == "result_too_large"
+    assert "faces" in full.answered(image_id)
 
 
 async def test_a_task_that_kills_its_worker_is_found_out(full: Stage) -> None:

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 from imagesystem.events import Text
+from inference_service import text
 from inference_service.text import read_text
 from PIL import Image, ImageDraw, ImageFont
 
@@ -95,6 +96,17 @@ def test_columns_of_prose_are_read_one_by_one_and_prices_with_their_row() -> Non
         "Tea 2.50",
         "Apple pie 4.20",
     ]
+
+
+def test_more_than_a_fact_can_hold_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "MOST_BYTES", 60)
+    found = read_text(picture(page(24, 0)))
+    assert found.text.splitlines() == list(LINES[:2])
+    assert [line.text for line in found.lines] == list(LINES[:2])
+    assert found.truncated
+    monkeypatch.setattr(text, "MOST_LINES", 1)
+    found = read_text(picture(page(24, 0)))
+    assert (len(found.lines), found.truncated) == (1, True)
 
 
 def test_the_languages_that_can_be_read_are_listed() -> None:

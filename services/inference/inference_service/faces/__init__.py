@@ -26,6 +26,9 @@ LEAST_CONFIDENCE = 0.5
 #: One face is found from the front and from the side: the surer hit is kept.
 MOST_OVERLAP = 0.3
 
+#: Faces that are told, the surest: a fact must stay below 256 KiB.
+MOST_FACES = 200
+
 FRONTAL = Cascade(file="haarcascade_frontalface_default.xml", even=3.0, spread=1.0, step=1.15)
 PROFILE = Cascade(file="haarcascade_profileface.xml", even=0.6, spread=0.4, step=1.15)
 EYE = Cascade(file="haarcascade_eye.xml", even=0.0, spread=1.0)
@@ -53,7 +56,7 @@ def find_faces(picture: Picture) -> Faces:
     return Faces(
         width=picture.width,
         height=picture.height,
-        faces=[_told(seen[index], grey, picture) for index in kept],
+        faces=[_told(seen[index], grey, picture) for index in kept[:MOST_FACES]],
     )
 
 

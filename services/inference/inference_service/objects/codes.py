@@ -19,8 +19,9 @@ SCALES = (1.0, 0.5, 0.25)
 LEAST_SIDE = 64
 #: Two readings of the same text that overlap so much are one code.
 SAME = 0.2
-#: Characters of a code's text that are told.
-MOST_DECODED = 2000
+#: Codes that are told, and characters of what each says: a fact must stay below 256 KiB, even
+#: if every character has to be escaped.
+MOST_CODES, MOST_DECODED = 30, 1000
 
 _Corners = NDArray[np.float32]
 
@@ -41,7 +42,7 @@ def find_codes(picture: Picture) -> list[FoundObject]:
         )
         if not any(_same(code, other) for other in told):
             told.append(code)
-    return told
+    return told[:MOST_CODES]
 
 
 def _same(one: FoundObject, other: FoundObject) -> bool:

@@ -6,6 +6,7 @@ from collections import Counter
 from importlib.metadata import version
 
 import cv2
+import msgspec
 import numpy as np
 from imagesystem.events import Text, TextLine
 
@@ -23,8 +24,9 @@ VERSION = f"rapidocr-{version('rapidocr')}+1"
 SIDE = 1536
 #: Small pictures are enlarged, at most twofold, until their shorter side has so many pixels.
 SHORT_SIDE, MOST_ENLARGED = 736, 2.0
-#: Lines that are read of one picture; a fact must stay below 256 KiB.
-MOST_LINES, MOST_CHARACTERS = 250, 400
+#: Lines that are read of one picture, characters of a line, and bytes of all of them that are
+#: told: a fact must stay below 256 KiB.
+MOST_LINES, MOST_CHARACTERS, MOST_BYTES = 250, 400, 30_000
 
 
 def read_text(picture: Picture) -> Text:
@@ -38,17 +40,17 @@ def read_text(picture: Picture) -> Text:
     found = sorted(networks.find(pixels), key=lambda item: -cv2.contourArea(item.corners))
     lines = read_lines(networks, pixels, found[:MOST_LINES])
     turns = _most(lines)
-    rows = in_reading_order(lines, turns)
+    ordered = in_reading_order(lines, turns)
+    rows = _bounded(ordered)
     scale = picture.width / pixels.shape[1], picture.height / pixels.shape[0]
     return Text(
         width=picture.width,
         height=picture.height,
-        text="\n".join(" ".join(line.text[:MOST_CHARACTERS] for line in row) for row in rows),
+        text="\n".join(" ".join(line.text for line in row) for row in rows),
         lines=[_told(line, picture, scale) for row in rows for line in row],
         languages=languages(),
         rotation=-90 * turns % 360,
-        truncated=len(found) > MOST_LINES
-        or any(len(line.text) > MOST_CHARACTERS for line in lines),
+        truncated=len(found) > MOST_LINES or _letters(rows) < _letters(ordered),
     )
 
 
@@ -68,6 +70,28 @@ def _enlarged(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
+def _bounded(rows: list[list[Line]]) -> list[list[Line]]:
+    """Return the rows up to `MOST_BYTES`, no line longer than `MOST_CHARACTERS`."""
+    kept: list[list[Line]] = []
+    left = MOST_BYTES
+    for row in rows:
+        short = [
+            line
+            if len(line.text) <= MOST_CHARACTERS
+            else msgspec.structs.replace(line, text=line.text[:MOST_CHARACTERS])
+            for line in row
+        ]
+        left -= sum(len(line.text.encode()) + 1 for line in short)
+        if left < 0:
+            break
+        kept.append(short)
+    return kept
+
+
+def _letters(rows: list[list[Line]]) -> int:
+    return sum(len(line.text) for row in rows for line in row)
+
+
 def _most(lines: list[Line]) -> int:
     """Return the quarter turns of most letters."""
     letters: Counter[int] = Counter()
@@ -79,7 +103,7 @@ def _most(lines: list[Line]) -> int:
 def _told(line: Line, picture: Picture, scale: tuple[float, float]) -> TextLine:
     corners = line.corners * np.asarray(scale, np.float32)
     return TextLine(
-        text=line.text[:MOST_CHARACTERS],
+        text=line.text,
         confidence=round(min(line.confidence, 1.0), 4),
         polygon=[vertex(float(x), float(y), picture) for x, y in corners],
         box=box_around(corners, picture),
