@@ -35,7 +35,8 @@ def by_query(gallery: Gallery, image_id: str, path: str, query: str) -> Order:
     wanted = gallery.interpreter.parse(query)
     signed, signature = canonical(path, query)
     gallery.signatures.check(signed, signature, original=wanted is None)
-    pairs = parse_qsl(query, keep_blank_values=True) if "expires" in query else []
+    timed = "expires" in query or "%" in query  # a name may be percent-encoded
+    pairs = parse_qsl(query, keep_blank_values=True) if timed else []
     return _ordered(gallery, image_id, wanted, pairs)
 
 

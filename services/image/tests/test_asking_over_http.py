@@ -128,6 +128,8 @@ async def test_urls_expire_and_are_not_kept_for_longer(strict, picture):
     assert good.status_code == 200
     age = int(good.headers["cache-control"].removeprefix("public, max-age="))
     assert 0 < age <= 600
+    hidden = await strict.get(signed(path, f"w=30&%65xpires={past}"))
+    assert hidden.json()["code"] == "url_expired"
     plain = await strict.get(signed(path, "w=30"))
     assert plain.headers["etag"] == good.headers["etag"]
 
@@ -361,6 +363,17 @@ async def test_a_body_that_is_no_form(http):
         headers={"content-type": "multipart/form-data; boundary=x"},
     )
     assert response.status_code == 400
+    response = await http.post(
+        "/image/transform", content=b"x", headers={"content-type": "multipart/form-data"}
+    )
+    assert response.status_code == 400
+    bad = b'--x\r\ncontent-disposition: form-data; name="width"\r\n\r\n\xff\r\n--x--\r\n'
+    response = await http.post(
+        "/image/transform",
+        content=bad,
+        headers={"content-type": "multipart/form-data; boundary=x"},
+    )
+    assert (response.status_code, response.json()["code"]) == (400, "malformed_multipart")
 
 
 async def test_a_file_that_is_too_large(strict):
