@@ -20,7 +20,7 @@ from imagesystem import logs, tracing
 from imagesystem.errors import Transient
 from imagesystem.lanes import Lane, WorkerDied
 
-__all__ = ["WorkerDied", "WorkerPool", "usable_cores"]
+__all__ = ["WorkerDied", "WorkerPool", "usable_cores", "usable_memory"]
 
 R = TypeVar("R")
 log = logs.get(__name__)
@@ -33,6 +33,14 @@ def usable_cores() -> int:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         cores = min(cores or 1, max(1, int(quota) // int(period)))
     return max(1, cores or 1)
+
+
+def usable_memory() -> int:
+    """Return how many bytes this process may use: the machine's, bounded by cgroup `memory.max`."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return total
 
 
 class WorkerPool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from imagesystem.errors import ImageSystemError, Rejected, Transient
-from imagesystem.workers import WorkerDied, WorkerPool, usable_cores
+from imagesystem.workers import WorkerDied, WorkerPool, usable_cores, usable_memory
 
 
 def square(number: int) -> int:
@@ -173,3 +173,7 @@ async def test_who_stops_waiting_leaves_the_queue() -> None:
 
 def test_there_is_at_least_one_core() -> None:
     assert usable_cores() >= 1
+
+
+def test_there_is_memory_to_work_in() -> None:
+    assert usable_memory() > 2**27

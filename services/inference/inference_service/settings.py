@@ -6,13 +6,16 @@ from typing import Annotated
 
 import msgspec
 from imagesystem.settings import ServiceSettings
-from imagesystem.workers import usable_cores
+from imagesystem.workers import usable_cores, usable_memory
 
 from inference_service.looking import Limits
 from inference_service.tasks import TASKS, in_order
 
 __all__ = ["Settings"]
 
+#: What a worker needs with no large picture in hand, and with the networks that read text.
+PLAIN_WORKER_BYTES = 150 * 1024**2
+WORKER_BYTES = {"text": 550 * 1024**2}
 _TASK_LIST = "(" + "|".join(TASKS) + ")"
 
 
@@ -20,7 +23,10 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """The settings of the inference service."""
 
     workers: Annotated[
-        int, msgspec.Meta(ge=0, le=256, description="worker processes; 0: one per usable core")
+        int,
+        msgspec.Meta(
+            ge=0, le=256, description="worker processes; 0: one per core, if memory allows"
+        ),
     ] = 0
     max_pixels: Annotated[
         int, msgspec.Meta(ge=1, description="pixels of the largest picture that is decoded")
@@ -61,8 +67,9 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 
     @property
     def worker_count(self) -> int:
-        """How many worker processes to start."""
-        return self.workers or usable_cores()
+        """How many worker processes to start: by default one per core, if memory allows."""
+        each = max(WORKER_BYTES.get(task, PLAIN_WORKER_BYTES) for task in self.planned_tasks)
+        return self.workers or max(1, min(usable_cores(), usable_memory() // each))
 
     @property
     def limits(self) -> Limits:
