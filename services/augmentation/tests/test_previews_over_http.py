@@ -59,6 +59,27 @@ async def of_file(http: httpx.AsyncClient, data: bytes, **fields: Any) -> httpx.
     return await http.post(URL, files={"file": ("a.png", data)}, data=form, headers=headers)
 
 
+async def test_groups_policies_and_first_names_are_taken(
+    http: httpx.AsyncClient, photo: Photo
+) -> None:
+    recipe = [
+        {"one_of": [{"operation": "elastic", "parameters": {"strength": [1, 4]}},
+                    {"operation": "perspective", "parameters": {"strength": 10}}]},
+        {"policy": "rand_augment", "probability": 0.9},
+        {"operation": "darken", "parameters": {"amount": 20}},
+    ]  # fmt: skip
+    answer = await of_file(http, photo(), recipe=recipe, headers=JSON)
+    assert answer.status_code == 200
+    steps = answer.json()["receipt"]["steps"]
+    assert steps[0]["operation"] in ("elastic", "perspective")
+    assert (steps[-1]["operation"], steps[-1]["parameters"]) == ("brightness", {"amount": -20.0})
+    deep: Any = {"operation": "flip", "parameters": {"axis": "x"}}
+    for _ in range(12):
+        deep = {"sequence": [deep]}
+    refused = await of_file(http, photo(), recipe=[deep])
+    assert (refused.status_code, refused.json()["code"]) == (400, "malformed_recipe")
+
+
 async def test_a_variant_of_an_uploaded_image(
     http: httpx.AsyncClient, upload: Upload, photo: Photo
 ) -> None:
