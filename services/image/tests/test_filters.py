@@ -171,3 +171,10 @@ def test_many_curves_and_matrices_are_one_pass_and_round_once():
 def test_a_filter_that_does_nothing_changes_nothing():
     query = "gamma=1&brightness=0&contrast=0&saturation=0&blur=0&grayscale=false&sepia=false"
     assert made(gradient(), query + "&format=png") == made(gradient(), "format=png")
+
+
+def test_greys_are_stored_as_greys():
+    assert shown(gradient(), "grayscale").mode == "L"
+    assert shown(gradient().convert("RGBA"), "saturation=-100").mode == "L"
+    assert shown(gradient(), "grayscale&sepia").mode == "RGB"
+    assert len(made(gradient(), "grayscale").data) < len(made(gradient(), "sepia").data)

@@ -178,9 +178,12 @@ def _mixed(image: Image.Image, run: list[tuple[Filter, Value]]) -> Image.Image:
         if filter_.matrix is not None:
             whole = np.vstack([filter_.matrix(value), [0, 0, 0, 1]]) @ whole
     rows = whole[:3] * np.array([1, 1, 1, 255])
-    return _on_colours(
-        image, lambda colours: colours.convert("RGB", tuple(float(cell) for cell in rows.ravel()))
-    )
+    if np.ptp(rows, axis=0).max() < 1e-9:
+        # All three bands are alike: one is enough, and half the work of all that follows.
+        grey = tuple(float(cell) for cell in rows[0])
+        return _on_colours(image, lambda colours: colours.convert("L", grey))
+    cells = tuple(float(cell) for cell in rows.ravel())
+    return _on_colours(image, lambda colours: colours.convert("RGB", cells))
 
 
 def _on_colours(image: Image.Image, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
