@@ -104,7 +104,7 @@ def encode(
 ) -> bytes:
     """Encode frames (all of one size) as one animation; see `encoding.encode`."""
     mode = "RGBA" if any(picture.mode in ("LA", "RGBA") for picture in pictures) else "RGB"
-    alike = [picture.convert(mode) for picture in pictures]
+    alike = [each if each.mode == mode else each.convert(mode) for each in pictures]
     for picture in alike:
         picture.info = {}
     options = {**format_.options(encoding), "duration": list(timing.durations_ms)}

@@ -7,7 +7,7 @@ import copy
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -169,13 +169,15 @@ class Darkroom:
             self._places.release()
 
     async def transform(
-        self, source: bytes, choose: Callable[[Source], Recipe]
+        self, read: Callable[[], Awaitable[bytes]], choose: Callable[[Source], Recipe]
     ) -> tuple[Recipe, bytes]:
         """Return a rendition of bytes that are nobody's original, and its recipe; keep nothing.
 
-        `choose` is told what the bytes are. Raises as `develop`.
+        `read` is called when there is a place: bytes that wait stay where they are. `choose` is
+        told what they are. Raises as `develop`.
         """
         async with self._place():
+            source = await read()
             try:
                 found = await self._pool.run(
                     describe, source, self._limits, deadline_s=self._deadline_s

@@ -59,7 +59,9 @@ class Studio(msgspec.Struct, frozen=True, kw_only=True):
         loop = animation.loop_of(image)
         for duration in animation.frames(image, count, self.limits):
             durations.append(duration)
-            pictures.append(self._developed(image))
+            picture = self._developed(image)
+            # What nothing was done to is the source itself, which is about to show its next frame.
+            pictures.append(picture.copy() if picture is image else picture)
         timing = animation.Timing(durations_ms=tuple(durations), loop=loop)
         kept = self._kept(image, pictures[-1])
         return budget.fitting(

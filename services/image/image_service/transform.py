@@ -61,18 +61,20 @@ async def transform(
     request.receive = _bounded(request.receive, allowed)
     with _body_errors():
         form = await request.form()
-    data, filename, fields = await _parts(form, allowed)
+    file, fields = _parts(form)
     query = request.scope["query_string"].decode("latin-1")
     wanted = wanted_of(gallery, request.url.path, query, fields)
     choose = partial(_chosen, wanted, request.headers.get("accept", ""))
-    recipe, made = await gallery.darkroom.transform(data, choose)
+    recipe, made = await gallery.darkroom.transform(partial(_whole, file, allowed), choose)
     format_ = FORMATS[recipe.format]
     return ASGIResponse(
         body=made,
         media_type=format_.media_type,
         headers={
             "cache-control": "no-store",
-            "content-disposition": disposition(renamed(filename, format_.extension)),
+            "content-disposition": disposition(
+                renamed(file.filename or "image", format_.extension)
+            ),
             "content-length": str(len(made)),
             "x-content-type-options": "nosniff",
         },
@@ -136,8 +138,15 @@ def _body_errors() -> Iterator[None]:
         raise
 
 
-async def _parts(form: FormMultiDict, allowed: int) -> tuple[bytes, str, list[tuple[str, str]]]:
-    """Return the file, its name and the other fields."""
+async def _whole(file: UploadFile, allowed: int) -> bytes:
+    """Return the bytes of a file that was spooled."""
+    data = await file.read()
+    _check_size(len(data), allowed, allowed)
+    return data
+
+
+def _parts(form: FormMultiDict) -> tuple[UploadFile, list[tuple[str, str]]]:
+    """Return the file and the other fields."""
     items = list(form.multi_items())
     files = [
         value for name, value in items if name in FILE_FIELDS and isinstance(value, UploadFile)
@@ -150,8 +159,6 @@ async def _parts(form: FormMultiDict, allowed: int) -> tuple[bytes, str, list[tu
         raise Rejected(
             400, "too_many_files", "send one picture at a time", allowed=1, actual=len(files)
         )
-    data = await files[0].read()
-    _check_size(len(data), allowed, allowed)
     fields = []
     for name, value in items:
         if value is files[0]:
@@ -161,4 +168,4 @@ async def _parts(form: FormMultiDict, allowed: int) -> tuple[bytes, str, list[tu
                 400, "unknown_field", f"the field {name[:64]!r} is a file; send one as `file`"
             )
         fields.append((name, value))
-    return data, files[0].filename or "image", fields
+    return files[0], fields
