@@ -53,6 +53,7 @@ SAYS: dict[Service, tuple[str, ...]] = {
         "images.v1.*.failed.metadata",
         "commands.v1.infer.*.*",
         "commands.v1.replay.*.*",
+        "commands.v1.plan.*",
     ),
     "augmentation": (
         "images.v1.*.augmented.*",

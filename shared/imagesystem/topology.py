@@ -181,6 +181,12 @@ KEY_VALUES: tuple[KeyValue, ...] = (
         description="the state of long tasks",
     ),
     KeyValue(
+        name="recipes",
+        owner="augmentation",
+        writers=("augmentation",),
+        description="recipes of augmentation that have a name, each version of them",
+    ),
+    KeyValue(
         name="webhooks",
         owner="metadata",
         writers=("metadata",),
@@ -236,6 +242,14 @@ CONSUMERS: dict[str, Consumer] = {
             subjects=("images.v1.>",),
             concurrency=32,
             attempts=8,
+        ),
+        Consumer(
+            name="metadata-resolutions",
+            service="metadata",
+            stream="COMMANDS",
+            subjects=("commands.v1.resolve.*",),
+            concurrency=2,
+            deadline_s=300.0,
         ),
         Consumer(
             name="augmentation-deleted",

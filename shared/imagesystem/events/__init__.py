@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from imagesystem.errors import UndecodableEvent
-from imagesystem.events.commands import Augment, Infer, Plan, Replay
+from imagesystem.events.commands import Augment, Infer, Plan, Replay, Resolve
 from imagesystem.events.facts import (
     AnalysisInferred,
     Annotated,
@@ -91,6 +91,7 @@ __all__ = [
     "Point",
     "Rectangle",
     "Replay",
+    "Resolve",
     "Text",
     "TextInferred",
     "TextLine",
@@ -105,7 +106,7 @@ __all__ = [
     "letter_id",
 ]
 
-Command: TypeAlias = Infer | Plan | Augment | Replay
+Command: TypeAlias = Infer | Resolve | Plan | Augment | Replay
 Event: TypeAlias = Fact | Command | DeadLetter
 
 #: The type behind `images.v1.<id>.<kind>`; `inferred` has one per task.
@@ -124,6 +125,7 @@ INFERRED: dict[str, type[Inferred]] = {
 #: The type behind `commands.v1.<name>.…`.
 COMMANDS: dict[str, type[Command]] = {
     "infer": Infer,
+    "resolve": Resolve,
     "plan": Plan,
     "augment": Augment,
     "replay": Replay,

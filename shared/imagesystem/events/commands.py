@@ -6,7 +6,7 @@ import msgspec
 
 from imagesystem.events.moments import Moment
 
-__all__ = ["Augment", "Infer", "Plan", "Replay"]
+__all__ = ["Augment", "Infer", "Plan", "Replay", "Resolve"]
 
 
 class Infer(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +20,25 @@ class Infer(msgspec.Struct, frozen=True, kw_only=True):
     def subject(self) -> str:
         """Where this command is published."""
         return f"commands.v1.infer.{self.task}.{self.image_id}"
+
+
+class Resolve(msgspec.Struct, frozen=True, kw_only=True):
+    """Find the images that a task asks for by a query, and have the task planned.
+
+    `query` has the filters of `GET /metadata/images/list` as they are given there, each with its
+    values. The answer is an object of the task's name in bucket `manifests`: the ids, newest first,
+    or why there are none; with more than `limit` it is the latter.
+    """
+
+    task_id: str
+    query: dict[str, list[str]]
+    limit: int
+    requested_at: Moment
+
+    @property
+    def subject(self) -> str:
+        """Where this command is published."""
+        return f"commands.v1.resolve.{self.task_id}"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
