@@ -89,9 +89,15 @@ BUILT_IN: dict[str, Model] = {
             version=objects.VERSION,
             side=objects.SIDE,
             run=_find_objects,
+            slow=True,
         ),
         Model(
-            task="faces", name=faces.MODEL, version=faces.VERSION, side=faces.SIDE, run=_find_faces
+            task="faces",
+            name=faces.MODEL,
+            version=faces.VERSION,
+            side=faces.SIDE,
+            run=_find_faces,
+            slow=True,
         ),
         Model(
             task="text",

@@ -42,7 +42,7 @@ def quick_models() -> Models:
     }
     models = Models({"analysis": BUILT_IN["analysis"], "labels": BUILT_IN["labels"]})
     for task, find in nothing.items():
-        models.use(model_of(task, find, slow=task == "text"))
+        models.use(model_of(task, find, slow=BUILT_IN[task].slow))
     return models
 
 

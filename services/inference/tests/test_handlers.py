@@ -407,8 +407,14 @@ async def test_slow_tasks_make_way_while_others_wait(full: Stage) -> None:
     full.pool.size = 0
     image_id = await full.upload(png("teal"))
     assert full.answered(image_id) == list(ALL)
-    quick = [task for task in ALL if task not in ("text", "labels")]
-    assert full.pool.tasks == [quick, ["text"], ["labels"]]
+    first, *rest = full.pool.tasks
+    assert first == ["analysis", "embedding"]
+    assert sorted(rest[:3]) == [["faces"], ["objects"], ["text"]]
+    assert rest[3:]
+    assert set(map(tuple, rest[3:])) == {("labels",)}
+    assert not any(full.pool.patience[:1])
+    assert all(full.pool.patience[1:])
+    assert full.fact(image_id, "inferred.labels").result.missing == []
 
 
 async def test_a_paused_task_waits_and_the_others_do_not(full: Stage) -> None:

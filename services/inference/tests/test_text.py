@@ -8,7 +8,7 @@ from inference_service import text
 from inference_service.text import read_text
 from PIL import Image, ImageDraw, ImageFont
 
-from services.inference.tests.specimens import picture, sample
+from services.inference.tests.specimens import DATA, picture, sample
 
 LINES = (
     "The quick brown fox jumps",
@@ -121,6 +121,13 @@ def test_the_languages_that_can_be_read_are_listed() -> None:
 )
 def test_photographs_without_text_have_none(name: str) -> None:
     assert read_text(sample(name)).lines == []
+
+
+@pytest.mark.parametrize("lighter", [2, 4, 6])
+def test_a_cup_in_its_saucer_is_no_eight(lighter: int) -> None:
+    cup = Image.open(DATA / "coffee.png").convert("RGB")
+    brighter = cup.point([min(255, level + lighter) for level in range(256)] * 3)
+    assert read_text(picture(brighter)).lines == []
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 400), (400, 3), (64, 64)])

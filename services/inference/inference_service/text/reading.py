@@ -26,6 +26,8 @@ DOUBTFUL = 0.8
 #: What is read less surely than this is no text; nor is what was hardly found *and* hardly read:
 #: both probabilities multiplied (whiskers and cups are read as 0 and 8).
 LEAST_READ, LEAST_BOTH = 0.5, 0.6
+#: A single character must be found more surely: a cup in its saucer is an 8, whatever its size.
+LEAST_FOUND_ALONE = 0.75
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +56,7 @@ def read_lines(engine: Engine, pixels: Pixels, found: Sequence[Found]) -> list[L
     lines = []
     for item in found:
         turns, reading = _read(engine, pixels, item.corners, page)
-        both = item.confidence * reading.confidence
-        if reading.text and reading.confidence >= LEAST_READ and both >= LEAST_BOTH:
+        if _is_text(item, reading):
             lines.append(
                 Line(
                     corners=_from_start(item.corners, turns),
@@ -65,6 +66,16 @@ def read_lines(engine: Engine, pixels: Pixels, found: Sequence[Found]) -> list[L
                 )
             )
     return lines
+
+
+def _is_text(found: Found, reading: Reading) -> bool:
+    return (
+        reading.confidence >= LEAST_READ
+        and found.confidence * reading.confidence >= LEAST_BOTH
+        and (
+            len(reading.text) > 1 or (bool(reading.text) and found.confidence >= LEAST_FOUND_ALONE)
+        )
+    )
 
 
 def _direction(engine: Engine, pixels: Pixels, boxes: Sequence[NDArray[np.float32]]) -> int:
