@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 from imagesystem import ids
 from imagesystem.bus import Bus
-from imagesystem.events import DeadLetter, Deleted, Planned, Uploaded, letter_id
+from imagesystem.events import Augmented, DeadLetter, Deleted, Planned, Uploaded, letter_id
 from imagesystem.topology import Consumer
 
 
@@ -28,6 +28,21 @@ def uploaded(name: str = "a") -> Uploaded:
 
 def planned(image_id: str, *tasks: str) -> Planned:
     return Planned(image_id=image_id, tasks=list(tasks), planned_at=ids.now())
+
+
+def augmented(image_id: str, number: int) -> Augmented:
+    variant = f"{number:032x}"
+    return Augmented(
+        image_id=image_id,
+        variant_id=variant,
+        task_id="task",
+        object=variant,
+        media_type="image/png",
+        width=2,
+        height=3,
+        receipt={},
+        augmented_at=ids.now(),
+    )
 
 
 def deleted(image_id: str) -> Deleted:

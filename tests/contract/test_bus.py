@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 import pytest
-from imagesystem import ids
+from imagesystem import connection, ids
 from imagesystem.bus import Bus, Received
 from imagesystem.bus.memory import MemoryBus
 from imagesystem.errors import (
@@ -19,7 +19,7 @@ from imagesystem.errors import (
 )
 from imagesystem.events import Deleted, Event, Failed, Planned, Uploaded, decode
 
-from tests.contract.buses import deleted, durable, letter_of, planned, until, uploaded
+from tests.contract.buses import augmented, deleted, durable, letter_of, planned, until, uploaded
 
 pytestmark = pytest.mark.contract
 
@@ -37,6 +37,33 @@ async def test_the_latest_fact_of_each_subject_is_kept(bus: Bus) -> None:
     facts = await bus.facts(first.image_id)
     assert [fact.subject.rpartition(".")[2] for fact in facts] == ["uploaded", "planned"]
     assert await bus.latest(f"images.v1.{first.image_id}.deleted") is None
+
+
+async def test_an_image_may_have_any_number_of_facts(bus: Bus) -> None:
+    """More than the 1024 subjects that the server answers the latest of at once."""
+    first = uploaded()
+    await bus.publish(first, expected=0)
+    variants = [augmented(first.image_id, number) for number in range(1100)]
+    for begin in range(0, 1100, 50):
+        await asyncio.gather(*map(bus.publish, variants[begin : begin + 50]))
+    facts = await bus.facts(first.image_id)
+    assert {fact.subject for fact in facts} == {one.subject for one in (first, *variants)}
+    assert len(facts) == 1101
+    sequences = [fact.sequence for fact in facts]
+    assert sequences == sorted(sequences)
+
+
+async def test_facts_of_a_newer_contract_are_passed_over(nats_url: str, bus: Bus) -> None:
+    if isinstance(bus, MemoryBus):
+        pytest.skip("nothing unknown can be said to the twin")
+    first = uploaded()
+    await bus.publish(first, expected=0)
+    client = await connection.connect(nats_url, "registry")
+    try:
+        await client.jetstream().publish(f"images.v1.{first.image_id}.dreamt", b"{}")
+    finally:
+        await client.close()
+    assert [fact.event for fact in await bus.facts(first.image_id)] == [first]
 
 
 async def test_an_expected_sequence_that_is_not_there_is_refused(bus: Bus) -> None:

@@ -22,6 +22,7 @@ from imagesystem.errors import (
 __all__ = [
     "API_TIMEOUT_S",
     "JetStreamError",
+    "TooManySubjects",
     "api_call",
     "direct_get",
     "direct_get_many",
@@ -44,6 +45,8 @@ OUTAGES = (
 #: Error codes of the server for "no room": insufficient resources, store failed, storage limits.
 FULL = {10023, 10028, 10047, 10077}
 NO_MESSAGE = 10037
+#: Of a direct get: it found more subjects than the server answers at once (1024).
+TOO_MANY = "413"
 
 
 class JetStreamError(Permanent):
@@ -54,6 +57,12 @@ class JetStreamError(Permanent):
     def __init__(self, error_code: int, message: str) -> None:
         super().__init__(message)
         self.error_code = error_code
+
+
+class TooManySubjects(Permanent):
+    """More subjects match than the server answers the latest messages of at once."""
+
+    code = "too_many_subjects"
 
 
 def refusal(error: Mapping[str, Any]) -> ImageSystemError:
@@ -148,6 +157,8 @@ async def direct_get_many(
                 status = (message.headers or {}).get("Status")
                 if status in ("204", "404"):
                     return
+                if status == TOO_MANY:
+                    raise TooManySubjects(f"direct get of {stream}: {query}")
                 if status is not None:
                     raise Unavailable("nats", f"direct get of {stream}: status {status}")
                 yield message

@@ -9,6 +9,7 @@ from typing import cast
 
 import msgspec
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from imagesystem import ids, logs, tracing
 from imagesystem.bus import api
@@ -20,7 +21,13 @@ from imagesystem.bus.pauses import Pauses
 from imagesystem.bus.port import Consumption, GaveUp, Handler, Received, Said, Stretch
 from imagesystem.bus.replaying import Replays, WithReplays
 from imagesystem.bus.spans import published
-from imagesystem.errors import ImageDeleted, Transient, Unavailable, WrongSequence
+from imagesystem.errors import (
+    ImageDeleted,
+    Transient,
+    Unavailable,
+    UndecodableEvent,
+    WrongSequence,
+)
 from imagesystem.events import DeadLetter, Event, Fact, Failed, encode, guard_of
 from imagesystem.metrics import Metrics
 from imagesystem.topology import Consumer, replays_of
@@ -134,12 +141,17 @@ class JetStreamBus:
 
     async def facts(self, image_id: str) -> list[Received[Fact]]:
         """See `Bus.facts`."""
-        query = {"multi_last": [f"images.v1.{image_id}.>"], "batch": 10_000}
-        found = [
-            cast("Received[Fact]", stored(message))
-            async for message in api.direct_get_many(self._client, "IMAGES", query)
-        ]
-        return sorted(found, key=lambda received: received.sequence)
+        pattern = f"images.v1.{image_id}.>"
+        query = {"multi_last": [pattern], "batch": 10_000}
+        found: dict[str, Received[Fact]] = {}
+        try:
+            async for message in api.direct_get_many(self._client, "IMAGES", query):
+                _keep(message, found)
+        except api.TooManySubjects:  # an image of more than a thousand variants
+            # What is said again meanwhile comes twice: the newer one takes the older one's place.
+            async for stretch in self.history(pattern):
+                found |= {received.subject: received for received in stretch.facts}
+        return sorted(found.values(), key=lambda received: received.sequence)
 
     def history(
         self, pattern: str = "images.v1.>", *, after: int = 0, batch: int = BATCH
@@ -198,6 +210,16 @@ class JetStreamBus:
     async def paused(self) -> dict[str, datetime]:
         """See `Bus.paused`."""
         return await self._pauses.among(self._consumed)
+
+
+def _keep(message: Msg, found: dict[str, Received[Fact]]) -> None:
+    """Keep the fact in a message, unless a newer version of the contract is needed to read it."""
+    try:
+        received = cast("Received[Fact]", stored(message))
+    except UndecodableEvent as error:
+        log.info("fact_passed_over", error=error.message)
+    else:
+        found[received.subject] = received
 
 
 def stream_of(subject: str) -> str:

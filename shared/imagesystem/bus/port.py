@@ -99,7 +99,10 @@ class Bus(Protocol):
         ...
 
     async def facts(self, image_id: str) -> list[Received[Fact]]:
-        """Return the latest of every fact about an image, oldest first."""
+        """Return the latest of every fact about an image, oldest first.
+
+        Kinds of facts that this version of the contract does not know are passed over.
+        """
         ...
 
     def history(
