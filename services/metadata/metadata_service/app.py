@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -30,6 +31,7 @@ from metadata_service.read_model import ReadModel
 from metadata_service.rebuilds import routes as rebuild_routes
 from metadata_service.rebuilds.rebuilder import Rebuilder
 from metadata_service.reruns import routes as rerun_routes
+from metadata_service.resolving import RESOLUTIONS, Resolver
 from metadata_service.routes import ROUTES
 from metadata_service.settings import Settings
 from metadata_service.store import OpenStore
@@ -70,6 +72,10 @@ def create_app(
                 app.state.rebuilder, app.state.office = rebuilder, office
                 handlers = Handlers(read_model, measures)
                 facts = await connected.bus.consume(CONSUMERS[FACTS], handlers.fact)
+                resolver = Resolver(store, connected.bus, connected.bucket("manifests"))
+                resolutions = await connected.bus.consume(
+                    CONSUMERS[RESOLUTIONS], resolver.resolve, gave_up=resolver.gave_up
+                )
                 hub = app.state.hub = Hub(
                     log,
                     most=settings.feeds_max,
@@ -81,12 +87,13 @@ def create_app(
                 health.watch("mongodb", preparation.check)
                 health.watch("documents", rebuilder.check)
                 health.watch(FACTS, lambda: facts.healthy)
+                health.watch(RESOLUTIONS, lambda: resolutions.healthy)
                 try:
                     yield
                 finally:
                     health.stopping = True
                     hub.close()
-                    await facts.stop()
+                    await asyncio.gather(facts.stop(), resolutions.stop())
 
     return web.create_app(
         settings=settings,
