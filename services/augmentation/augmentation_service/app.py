@@ -10,6 +10,7 @@ import msgspec
 from imagesystem import platform, web
 from imagesystem.health import Health
 from imagesystem.metrics import Metrics
+from imagesystem.originals import Originals
 from imagesystem.platform import Connect, Platform
 from imagesystem.topology import CONSUMERS
 from imagesystem.workers import WorkerPool, usable_cores
@@ -21,7 +22,6 @@ from augmentation_service.descriptions import catalogue
 from augmentation_service.engine import REGISTRY
 from augmentation_service.handlers import Handlers
 from augmentation_service.measures import Measures
-from augmentation_service.originals import Originals
 from augmentation_service.previews import Previews
 from augmentation_service.rendering import prepare
 from augmentation_service.routes import ROUTES

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from imagesystem.ids import parse_image_id
+from imagesystem.originals import Originals
 
 from augmentation_service import bodies, forms, requests
 from augmentation_service.bodies import Receive, Spool
 from augmentation_service.forms import Limits
-from augmentation_service.originals import Originals
 from augmentation_service.previews import Previews
 from augmentation_service.rendering import Job, Rendered
 from augmentation_service.requests import Preview
@@ -46,7 +46,7 @@ class Studio:
         image_id = parse_image_id(preview.image_id)
         original = await self._originals.find(image_id)
         job = self._job(preview, original.sha256)
-        return await self._previews.make(lambda: self._originals.read(original), job)
+        return await self._previews.make(lambda: self._originals.whole(original), job)
 
     async def of_upload(
         self, receive: Receive, headers: Mapping[str, str], boundary: str

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import pytest
 from augmentation_service.measures import Measures
-from augmentation_service.originals import Originals
 from augmentation_service.settings import Settings
 from augmentation_service.tasks.documents import Task
 from augmentation_service.tasks.ledger import Ledger
@@ -18,6 +17,7 @@ from imagesystem.errors import Permanent, Transient
 from imagesystem.events import Augment, Event
 from imagesystem.memory import MemoryPlatform
 from imagesystem.metrics import Metrics
+from imagesystem.originals import Originals
 from imagesystem.workers import WorkerDied, WorkerPool
 
 

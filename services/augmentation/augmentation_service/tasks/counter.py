@@ -12,13 +12,13 @@ from imagesystem import ids, logs
 from imagesystem.errors import ImageSystemError, Rejected
 from imagesystem.ids import parse_image_id
 from imagesystem.objects import Bucket
+from imagesystem.originals import Originals
 
 from augmentation_service import bodies, forms, requests
 from augmentation_service.bodies import Receive, Spool
 from augmentation_service.edits import Edit
 from augmentation_service.forms import Limits
 from augmentation_service.measures import Measures
-from augmentation_service.originals import Originals
 from augmentation_service.settings import Settings
 from augmentation_service.studio import FORM_OVERHEAD
 from augmentation_service.tasks import orders

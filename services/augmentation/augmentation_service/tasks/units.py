@@ -16,12 +16,12 @@ from imagesystem.bus import Bus, Received
 from imagesystem.errors import ImageDeleted, Permanent, Rejected, Transient
 from imagesystem.events import Augment, Augmented, Event
 from imagesystem.objects import Bucket
+from imagesystem.originals import Originals
 from imagesystem.workers import WorkerPool
 
 from augmentation_service import requests
 from augmentation_service.edits import Edited, EditJob, edit
 from augmentation_service.measures import Measures
-from augmentation_service.originals import Originals
 from augmentation_service.rendering import Job, render
 from augmentation_service.settings import Settings
 from augmentation_service.tasks.documents import Result, Task, Unit
@@ -176,7 +176,7 @@ class Units:
             info, data = await self._variants.get(task.source)
             return data, info.digest
         original = await self._originals.find(unit.image_id)
-        return await self._originals.read(original), original.sha256
+        return await self._originals.whole(original), original.sha256
 
     async def _announce(self, task: Task, unit: Unit, made: Edited) -> None:
         """Say `augmented`; of a deleted image nothing is said, and nothing stays."""

@@ -1,14 +1,14 @@
-"""Originals: whether an image is there, and its bytes."""
+"""Originals: whether an image is there, what is known of it, and its bytes."""
 
 from __future__ import annotations
 
 import asyncio
 
 from imagesystem import logs
-from imagesystem.bus import Bus
+from imagesystem.bus.port import Bus
 from imagesystem.errors import ObjectMissing, Rejected
 from imagesystem.events import Deleted, Uploaded
-from imagesystem.objects import Bucket
+from imagesystem.objects.port import Bucket
 
 __all__ = ["Originals"]
 
@@ -25,7 +25,8 @@ class Originals:
     async def find(self, image_id: str) -> Uploaded:
         """Return what is known of the original.
 
-        Raises `Rejected`: 404 `unknown_image`, 410 `image_deleted`.
+        Raises `Rejected`: 404 `unknown_image`, or 410 `image_deleted` while its tombstone is
+        the latest word.
         """
         uploaded, deleted = await asyncio.gather(
             self._bus.latest(f"images.v1.{image_id}.{Uploaded.kind}"),
@@ -38,11 +39,18 @@ class Originals:
             raise Rejected(404, "unknown_image", f"there is no image {image_id}")
         return uploaded.event
 
-    async def read(self, original: Uploaded) -> bytes:
+    async def whole(self, original: Uploaded) -> bytes:
         """Return all bytes, their digest verified; raises as `find` if it is gone by now."""
         try:
             return (await self._bucket.get(original.image_id))[1]
         except ObjectMissing:
-            await self.find(original.image_id)
-            log.exception("original_missing", image_id=original.image_id)
+            await self.missed(original)
             raise
+
+    async def missed(self, original: Uploaded) -> None:
+        """Raise what `find` raises now, because the bytes are not there.
+
+        If it returns, the image was not deleted: its bytes are lost, which is logged.
+        """
+        await self.find(original.image_id)
+        log.error("original_missing", image_id=original.image_id)
