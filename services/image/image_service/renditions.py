@@ -19,12 +19,13 @@ from image_service.geometry import Orientation
 from image_service.layout import Layout
 from image_service.limits import Limits
 from image_service.recipes import Recipe, Source, Subject
+from image_service.resampling import RESAMPLER
 from image_service.studio import Studio, drawn_over
 
 __all__ = ["ENGINE", "Rendition", "describe", "render"]
 
 #: Part of every rendition's name: what changes the bytes must change this.
-ENGINE = f"2 pillow {PIL.__version__}"
+ENGINE = f"3 pillow {PIL.__version__} {RESAMPLER}"
 
 
 class Rendition(msgspec.Struct, frozen=True, kw_only=True):
