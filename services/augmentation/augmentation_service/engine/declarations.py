@@ -139,7 +139,8 @@ class PixelOperation(_Declared, frozen=True, kw_only=True):
 
     `function(image, stream, **parameters)` returns an image of the same shape and type. Of RGBA
     pictures it is given the colours, and opacity stays, unless it `sees_opacity`. Grey pictures
-    stay as they are if it `needs_colour`.
+    stay as they are if it `needs_colour`. One that looks at other `pictures` also gets them, of
+    any sizes, as `others`.
     """
 
     function: Callable[..., Image]
@@ -152,10 +153,16 @@ class PixelOperation(_Declared, frozen=True, kw_only=True):
         """Do it; the image given is not changed."""
         if self.needs_colour and image.shape[2] == 1:
             return Outcome(image=image)
+        if self.pictures > 1:
+            values = {**values, "others": tuple(map(self._seen, scene.others))}
         if self.eight_bits and image.dtype != np.uint8:
             levels = self._done(images.to_levels(image), values, scene.stream)
             return Outcome(image=images.to_floats(levels))
         return Outcome(image=self._done(image, values, scene.stream))
+
+    def _seen(self, other: Image) -> Image:
+        levels = self.eight_bits and other.dtype != np.uint8
+        return images.to_levels(other) if levels else other
 
     def _done(self, image: Image, values: Mapping[str, Any], stream: Stream) -> Image:
         if image.shape[2] < 4 or self.sees_opacity:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from augmentation_service.engine.declarations import Operation
 from augmentation_service.engine.operations import (
     augmix,
+    balance,
     blur,
+    channels,
     colour,
     degradation,
     enhancement,
     filters,
     geometry,
+    hues,
     levels,
     mixing,
     noise,
     occlusion,
+    palette,
+    tones,
     weather,
 )
 
@@ -23,7 +28,12 @@ __all__ = ["REGISTRY"]
 _MODULES = (
     geometry,
     colour,
+    tones,
+    hues,
+    channels,
+    balance,
     levels,
+    palette,
     enhancement,
     noise,
     blur,

@@ -24,6 +24,8 @@ from augmentation_service.engine import (
     row_of,
 )
 from augmentation_service.engine.declarations import GeometricOperation
+from augmentation_service.engine.parameters import Number
+from augmentation_service.engine.randomness import Stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -125,6 +127,19 @@ def test_keypoints_lie_on_their_pixels(name: str, variant: int) -> None:
         assert point.y == pytest.approx(rows.mean() + 0.5, abs=1.2)
     if name not in ("box_safe_crop", "random_resized_crop"):
         assert found
+
+
+def test_the_strongest_perspective_still_shows_a_plane() -> None:
+    perspective = REGISTRY["perspective"]
+    assert isinstance(perspective, GeometricOperation)
+    most = next(p.most for p in perspective.parameters if isinstance(p, Number))
+    corners = np.array([(0.0, 0.0), (200.0, 0.0), (200.0, 100.0), (0.0, 100.0)])
+    for seed in range(300):
+        stream = Stream(seed.to_bytes(2, "big"))
+        moved = perspective.move((200, 100), stream, strength=float(most)).points(corners)
+        sides = np.roll(moved, -1, axis=0) - moved
+        after = np.roll(sides, -1, axis=0)
+        assert (sides[:, 0] * after[:, 1] - sides[:, 1] * after[:, 0] > 0).all()
 
 
 PICTURE = np.zeros((100, 200, 3), np.uint8)

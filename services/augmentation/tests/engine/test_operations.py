@@ -152,7 +152,8 @@ def test_what_moves_nothing_keeps_shape_alpha_and_labels(
         boxes=[Box(x_min=0, y_min=0, x_max=width, y_max=height)],
         keypoints=[Keypoint(x=width / 2, y=height / 2)],
     )
-    result = apply(step(name, data.draw(parameters_of(name))), image, labels=labels)
+    recipe = step(name, data.draw(parameters_of(name)))
+    result = apply(recipe, image, labels=labels, others=OTHERS)
     assert result.image.shape == image.shape
     if image.shape[2] == 4:
         assert np.array_equal(result.image[..., 3], image[..., 3])
@@ -280,6 +281,8 @@ def test_functions_take_exactly_the_declared_parameters(name: str) -> None:
     }
     if isinstance(operation, GeometricOperation) and operation.sees_boxes:
         declared |= {"boxes"}
+    if isinstance(operation, PixelOperation) and operation.pictures > 1:
+        declared |= {"others"}
     for function in functions[type(operation)](operation):
         taken = inspect.signature(function).parameters.values()
         named = {p.name for p in taken if p.kind is inspect.Parameter.KEYWORD_ONLY}

@@ -15,6 +15,8 @@ from augmentation_service.engine.warping import BORDER, FILL, INTERPOLATION, war
 
 __all__ = ["OPERATIONS"]
 
+#: From 25 on, one corner could lie inside the triangle of the others: no picture of a plane.
+_MOST = 24
 _IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -47,7 +49,7 @@ OPERATIONS = (
                 description="how far corners move, at most, each in a random direction",
                 unit="percent of the sides",
                 least=0,
-                most=30,
+                most=_MOST,
             ),
             INTERPOLATION,
             BORDER,
