@@ -23,7 +23,7 @@ __all__ = ["Field", "Interpolation", "cells_of", "node_places"]
 #: Between nodes: in each cell bilinear; in each half of a cell a plane; cubic B-spline.
 Interpolation: TypeAlias = Literal["bilinear", "triangles", "spline"]
 _STEPS = 30
-_CLOSE = 1e-7
+_CLOSE = 1e-5
 #: Pixels to either side between which slopes are measured.
 _ASIDE = 1e-3
 #: Of displacements that change by less than a pixel per pixel, nothing is folded.
@@ -67,19 +67,22 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         """See `Move.points`; outside of the canvas the nearest edge's displacement counts."""
         found = points.astype(np.float64)
         found -= self._displacements(np.clip(found, 0, self.size))
+        left = np.arange(len(points))
         for _ in range(_STEPS):
-            missed = self.sources(found) - points
-            if np.abs(missed).max(initial=0) < _CLOSE:
+            there = self.sources(found[left])
+            missed = there - points[left]
+            far = np.abs(missed).max(axis=1) >= _CLOSE
+            if not far.any():
                 break
+            left, there, missed = left[far], there[far], missed[far]
             # The derivatives by differences; a cell's edge makes them no less useful.
             by_x, by_y = (
-                (self.sources(found + aside) - self.sources(found - aside)) / (2 * _ASIDE)
-                for aside in _ASIDE * np.eye(2)
+                (self.sources(found[left] + aside) - there) / _ASIDE for aside in _ASIDE * np.eye(2)
             )
             determinant = by_x[:, 0] * by_y[:, 1] - by_x[:, 1] * by_y[:, 0]
             determinant = np.where(np.abs(determinant) < 0.05, 0.05, determinant)
-            found[:, 0] -= (by_y[:, 1] * missed[:, 0] - by_y[:, 0] * missed[:, 1]) / determinant
-            found[:, 1] -= (by_x[:, 0] * missed[:, 1] - by_x[:, 1] * missed[:, 0]) / determinant
+            found[left, 0] -= (by_y[:, 1] * missed[:, 0] - by_y[:, 0] * missed[:, 1]) / determinant
+            found[left, 1] -= (by_x[:, 0] * missed[:, 1] - by_x[:, 1] * missed[:, 0]) / determinant
         return found
 
     def unfolded(self) -> Field:

@@ -77,24 +77,26 @@ _KINDS: dict[type, tuple[str, Callable[..., Points]]] = {
 class Outline:
     """One label with an area: what is left of it, and which share of it is seen.
 
-    `whole` is moved along uncut, for rules that do not clip.
+    `whole` is moved along uncut, for rules that do not clip; for others, it is empty.
     """
 
-    def __init__(self, index: int, given: Given, picture: int) -> None:
+    def __init__(self, index: int, given: Given, picture: int, *, clip: bool) -> None:
         self.index = index
         self.given = given
         self.picture = picture
         self.weight = 1.0
         self.share = 1.0
         name, outlined = _KINDS[type(given)]
-        self.polygon = self.whole = outlined(given, f"{name}[{index}]")
+        self.polygon = outlined(given, f"{name}[{index}]")
+        self.whole = self.polygon[:0] if clip else self.polygon
         #: Two points: what was level in a rotated box points from one to the other.
         self.heading = np.array([self.polygon[0], self.polygon[1]])
 
     def points(self, *, straight: bool) -> Points:
         """Return all that has to be moved; if not `straight`, in short pieces."""
         if not straight:
-            self.polygon, self.whole = finer(self.polygon), finer(self.whole)
+            self.polygon = finer(self.polygon)
+            self.whole = finer(self.whole) if len(self.whole) else self.whole
         return np.concatenate([self.polygon, self.whole, self.heading])
 
     def put(self, points: Points) -> None:

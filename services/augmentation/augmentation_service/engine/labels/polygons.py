@@ -14,7 +14,7 @@ __all__ = ["Rectangle", "area", "clipped", "finer", "rectangle_around", "within"
 #: x_min, y_min, x_max, y_max.
 Rectangle: TypeAlias = tuple[float, float, float, float]
 #: Pixels: what is followed through a bend goes in pieces no longer, or in so many.
-_PIECE, _MOST_PIECES = 8.0, 16
+_PIECE, _MOST_PIECES = 8.0, 8
 
 
 def area(polygon: Points) -> float:

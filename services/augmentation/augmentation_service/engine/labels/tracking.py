@@ -35,7 +35,10 @@ class Tracker:
         self.outlines: list[Outline] = []
         kinds: tuple[Sequence[Given], ...] = (labels.boxes, labels.rotated_boxes, labels.polygons)
         for given in kinds:
-            self.outlines += [Outline(index, one, picture) for index, one in enumerate(given)]
+            self.outlines += [
+                Outline(index, one, picture, clip=labels.rules.clip)
+                for index, one in enumerate(given)
+            ]
         self.dots = [Dot(index, one, picture) for index, one in enumerate(labels.keypoints)]
         self._cut((0, 0, *size))
 
