@@ -20,7 +20,8 @@ _PIECE, _MOST_PIECES = 8.0, 8
 def area(polygon: Points) -> float:
     """Return the area of a polygon (N, 2), whichever way round."""
     x, y = polygon[:, 0], polygon[:, 1]
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+    around = x[:-1] @ y[1:] - y[:-1] @ x[1:] + x[-1] * y[0] - y[-1] * x[0]
+    return abs(float(around)) / 2
 
 
 def clipped(polygon: Points, region: Rectangle) -> Points:
