@@ -131,8 +131,9 @@ async def test_what_was_told_before_the_end_is_kept(
 ) -> None:
     async with WorkerPool(1) as pool:
         told: list[int] = []
+        await pool.run(square, 1)  # this module is imported there
         with pytest.raises(error) as caught:
-            await pool.stream(count_then, last, 3, tell=told.append, deadline_s=1.0)
+            await pool.stream(count_then, last, 3, tell=told.append, deadline_s=5.0)
         assert caught.value.code == code
         assert told == [0, 1, 2]
         told.clear()
