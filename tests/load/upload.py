@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import tempfile
 import time
@@ -199,10 +200,14 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=100, help="pictures a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--tasks", default="analysis", help="what inference is to plan, comma-separated"
+    )
     options = parser.parse_args()
+    environ = os.environ | {"TASKS": options.tasks}
     with tempfile.TemporaryDirectory() as folder:
         async with (
-            Stack(data_dir=Path(folder), port=0, nats_port=0) as stack,
+            Stack(data_dir=Path(folder), port=0, nats_port=0, environ=environ) as stack,
             httpx.AsyncClient(base_url=stack.url, timeout=60) as http,
         ):
             size = len(picture(1, size=SIZE))
