@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 from imagesystem import connection, ids
-from imagesystem.bus import Received, Said, api, provisioning
+from imagesystem.bus import Received, Said, api, consuming, pauses, provisioning
 from imagesystem.bus.jetstream import JetStreamBus
 from imagesystem.errors import Permanent, Unavailable
 from imagesystem.events import DeadLetter, Event, Replay, Uploaded, encode, letter_id
@@ -294,6 +295,29 @@ async def test_a_pause_outlives_the_server(bus: JetStreamBus, server: Server) ->
             await asyncio.sleep(0.05)
     assert ear.heard == []
     assert consumption.healthy is None
+    await bus.pause(DURABLE, None)
+    await until(lambda: ear.heard)
+    await consumption.stop()
+
+
+async def test_a_pause_outlives_its_consumer(
+    bus: JetStreamBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "CHECKPOINT_EVERY_S", 0.05)
+    ear, end = Ear(), ids.now() + timedelta(hours=1)
+    consumption = await bus.consume(DURABLE, ear.hear)
+    await bus.pause(DURABLE, end)
+    await bus.publish(uploaded("meanwhile"), expected=0)
+    registry, labels = bus._measures.registry, {"consumer": DURABLE.name}
+    await until(lambda: registry.get_sample_value("consumer_pending_messages", labels) == 1)
+    await api.api_call(bus._client, f"CONSUMER.DELETE.IMAGES.{DURABLE.name}")
+    async with asyncio.timeout(20):
+        while True:  # until it is there again
+            with suppress(api.JetStreamError):
+                assert await pauses.look(bus._client, DURABLE) == end
+                break
+            await asyncio.sleep(0.05)
+    assert ear.heard == []
     await bus.pause(DURABLE, None)
     await until(lambda: ear.heard)
     await consumption.stop()

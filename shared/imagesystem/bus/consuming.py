@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 
 import nats.errors
@@ -17,8 +18,9 @@ from imagesystem import ids, logs, tracing
 from imagesystem.bus import provisioning
 from imagesystem.bus.brake import Braking
 from imagesystem.bus.messages import Delivery
+from imagesystem.bus.pauses import paused_until
 from imagesystem.bus.port import GaveUp, Handler
-from imagesystem.bus.pulling import Puller
+from imagesystem.bus.pulling import RECONNECTED, Puller
 from imagesystem.bus.spans import handled, settled
 from imagesystem.bus.verdicts import FirstAttempts, final, letter_for, retry_delay, verdict_on
 from imagesystem.errors import (
@@ -40,6 +42,8 @@ log = logs.get(__name__)
 CHECKPOINT_EVERY_S = 5.0
 #: Delays while a dependency is down: the message is held, no attempt is burned.
 OUTAGE_FIRST_S, OUTAGE_MAX_S = 0.25, 5.0
+#: Between the end of a durable and its recreation.
+GONE_S = 1.0
 
 
 class JetStreamConsumption:
@@ -70,6 +74,7 @@ class JetStreamConsumption:
         self._puller = Puller(client, consumer, on_message=self._begin, on_news=self._news.set)
         self._outages: dict[str, int] = {}
         self._broken: str | None = "starting"
+        self._paused: datetime | None = None
         self._loops: list[asyncio.Task[None]] = []
 
     @property
@@ -125,7 +130,14 @@ class JetStreamConsumption:
 
     async def _recover(self, why: str) -> None:
         """Make sure that the durable exists, and begin anew."""
-        created = await provisioning.ensure_consumer(self._client, self._consumer)
+        if why != RECONNECTED:
+            # A server says that a consumer is gone before it has removed its files: those of one
+            # made anew at once would go with them.
+            self._broken = f"{self._consumer.name}: {why}"
+            if await self._wait(self._stopping, GONE_S):
+                return
+        make = provisioning.ensure_consumer
+        created = await make(self._client, self._consumer, paused_until=self._paused)
         self._puller.begin_anew()
         self._broken = None
         log.warning("consumer_recreated" if created else "pull_renewed", why=why)
@@ -134,6 +146,7 @@ class JetStreamConsumption:
         while not await self._wait(self._stopping, CHECKPOINT_EVERY_S):
             with suppress(ImageSystemError, nats.errors.Error):
                 info = await provisioning.checkpoint(self._client, self._consumer)
+                self._paused = paused_until(info)
                 self._measures.pending.labels(self._consumer.name).set(info["num_pending"])
                 self._measures.unacknowledged.labels(self._consumer.name).set(
                     info["num_ack_pending"]

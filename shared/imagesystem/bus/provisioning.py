@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -178,15 +179,23 @@ async def wait_for_stream(client: Client, name: str) -> None:
             return
 
 
-async def ensure_consumer(client: Client, consumer: Consumer) -> bool:
-    """Create the durable (from its checkpoint), or update it; return whether it was created."""
+async def ensure_consumer(
+    client: Client, consumer: Consumer, *, paused_until: datetime | None = None
+) -> bool:
+    """Create the durable (from its checkpoint), or update it; return whether it was created.
+
+    `paused_until`: what was known of its pause, for one that vanished.
+    """
     try:
         info = await api.api_call(client, f"CONSUMER.INFO.{consumer.stream}.{consumer.name}")
     except api.JetStreamError as error:
         if error.error_code != CONSUMER_MISSING:
             raise
         start = await _checkpointed(client, consumer)
-        await _put_consumer(client, consumer, consumer_config(consumer, start))
+        config = consumer_config(consumer, start)
+        if paused_until is not None:
+            config["pause_until"] = paused_until
+        await _put_consumer(client, consumer, config)
         log.info("consumer_created", consumer=consumer.name, from_sequence=start)
         return True
     held = info["config"]

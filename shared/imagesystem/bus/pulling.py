@@ -19,13 +19,15 @@ from nats.aio.subscription import Subscription
 from imagesystem import logs
 from imagesystem.topology import Consumer
 
-__all__ = ["HEARTBEAT_S", "Puller"]
+__all__ = ["HEARTBEAT_S", "RECONNECTED", "Puller"]
 
 log = logs.get(__name__)
 
 #: A pull request stands this long; the server says that it is alive every `HEARTBEAT_S`.
 EXPIRES_S = 30.0
 HEARTBEAT_S = 5.0
+#: Why nothing comes after the connection was lost: all else is well.
+RECONNECTED = "reconnected"
 
 
 class Puller:
@@ -74,7 +76,7 @@ class Puller:
     def gone(self) -> str | None:
         """Why nothing will come any more: the consumer is gone, or the server is silent."""
         if self._client.stats["reconnects"] != self._reconnects:
-            return "reconnected"  # the server knows nothing of requests made before
+            return RECONNECTED  # the server knows nothing of requests made before
         silence = time.monotonic() - self._heard
         if self._gone is None and self._requested and silence > 2 * HEARTBEAT_S + 1:
             return f"no heartbeat for {silence:.0f} s"
