@@ -89,6 +89,7 @@ async def test_every_filter_finds_what_it_says(bus: Bus, letters: Letters) -> No
         (Wanted(since=NOON + timedelta(minutes=2)), [3, 2]),
         (Wanted(until=NOON + timedelta(minutes=2)), [1]),
         (Wanted(since=NOON + timedelta(days=9999)), []),
+        (Wanted(since=datetime.min.replace(tzinfo=UTC)), [3, 2, 1]),
         (Wanted(consumer="metadata-facts", code="bug", until=NOON + timedelta(days=1)), [1]),
     ):
         assert await numbers(letters, wanted) == [expected], wanted

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from nats.aio.client import Client
@@ -75,7 +75,8 @@ class JetStreamLetters:
     async def _first_since(self, wanted: Wanted, pattern: str, end: int) -> int:
         """Return a position before which no letter is as new as wanted."""
         assert wanted.since is not None  # noqa: S101
-        query = {"start_time": wanted.since - SKEW, "batch": 1, "next_by_subj": pattern}
+        start = max(wanted.since, datetime.min.replace(tzinfo=UTC) + SKEW) - SKEW
+        query = {"start_time": start, "batch": 1, "next_by_subj": pattern}
         async with aclosing(api.direct_get_many(self._client, STREAM, query)) as messages:
             async for message in messages:
                 return _position(message)
