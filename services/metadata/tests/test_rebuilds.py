@@ -126,6 +126,26 @@ async def test_lost_documents_come_back_by_themselves(stage: Stage):
     assert (found["before"]["documents"], found["after"]["documents"]) == (0, len(names))
 
 
+async def test_a_new_system_has_lost_nothing():
+    """Not even when the first facts are said before the database is there."""
+    store, bus, missing = MemoryStore(), MemoryBus(), ["mongodb is being prepared"]
+
+    async def prepared() -> str | None:
+        return missing[0] if missing else None
+
+    async with Rebuilder(store, bus, prepared, look_every_s=0.01).running() as rebuilder:
+        await bus.publish(uploaded(image_id(1)))
+        missing.clear()
+        async with asyncio.timeout(30):
+            while rebuilder.check() is not None:
+                await asyncio.sleep(0.01)
+        assert await rebuilder.latest() == []
+        store.editions.lose()  # later it is a loss, as ever
+        async with asyncio.timeout(30):
+            while not await rebuilder.latest():
+                await asyncio.sleep(0.01)
+
+
 async def test_a_tombstone_and_a_failure_that_the_log_has_forgotten_are_no_difference(
     stage: Stage,
 ):

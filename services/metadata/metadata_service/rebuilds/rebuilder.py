@@ -52,11 +52,16 @@ class Rebuilder:
         self._holder = ids.new_id()
         self._asked = asyncio.Event()
         self._rebuilding = Rebuilding(store, bus, self._holder, self._told)
+        self._new = False
         self._missing: str | None = "it is not known yet whether all documents are there"
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Rebuilder]:
-        """Look for work and do it until the block is left; what is unfinished is continued."""
+        """Look for work and do it until the block is left; what is unfinished is continued.
+
+        To be entered before facts are heard: what was not said by then, the consumer will bring.
+        """
+        self._new = await self._nothing_was_said()
         looking = asyncio.create_task(self._look_on(), name="rebuild")
         try:
             yield self
@@ -108,10 +113,10 @@ class Rebuilder:
 
     async def _look(self) -> None:
         if await self._editions.whole():
-            self._missing = None
-        elif await self._bus.head() == 0:
-            await self._editions.mark_whole()  # nothing was ever said
-            self._missing = None
+            self._missing, self._new = None, False
+        elif self._new or await self._nothing_was_said():
+            await self._editions.mark_whole()
+            self._missing, self._new = None, False
         else:
             self._missing = FILLING
             _, new = await self.ask("documents_lost")
@@ -122,6 +127,12 @@ class Rebuilder:
             await self._held(rebuild)
             if await self._editions.whole():
                 self._missing = None
+
+    async def _nothing_was_said(self) -> bool:
+        try:
+            return await self._bus.head() == 0
+        except Transient:
+            return False  # not known, so looked at again
 
     async def _held(self, rebuild: Rebuild) -> None:
         """Work on it for as long as the lease is ours."""
