@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,6 +16,7 @@ from imagesystem.errors import Rejected
 
 from metadata_service.feeds.cloudevents import CONTENT_TYPE
 from metadata_service.measures import Measures
+from metadata_service.webhooks.addresses import parse_address
 from metadata_service.webhooks.signing import signed_headers
 from metadata_service.webhooks.transport import AddressRefused, CheckedTransport, UnknownHost
 
@@ -22,6 +24,8 @@ __all__ = ["Answer", "Endpoints", "parse_url", "retry_after"]
 
 SCHEMES = ("https", "http")
 MAX_URL = 2000
+#: A name that DNS can know, as it goes over the wire (RFC 1035; underscores are in use).
+NAME = re.compile(rb"(?!.{254})([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*([a-z0-9_-]{1,63})\.?")
 #: An endpoint may ask for no longer a rest than this.
 LONGEST_REST_S = 24 * 3600.0
 
@@ -43,12 +47,17 @@ def parse_url(text: str) -> httpx.URL:
     """Return the URL of an endpoint; raises `Rejected` 400 `invalid_url`."""
     try:
         url = httpx.URL(text.strip())
+        host = url.host  # decoded, which fails for what only looks encoded
     except (httpx.InvalidURL, UnicodeError) as error:
         raise Rejected(400, "invalid_url", f"url: {error}") from error
     problems = (
         (len(text) > MAX_URL, f"has {len(text)} characters, {MAX_URL} are allowed"),
         (url.scheme not in SCHEMES, f"must begin with {' or '.join(SCHEMES)}://"),
-        (not url.host, "names no host"),
+        (not host, "names no host"),
+        (
+            parse_address(host) is None and not NAME.fullmatch(url.raw_host),
+            f"names no possible host: {host[:100]!r}",
+        ),
         (url.port is not None and not 0 < url.port < 65536, "names no port from 1 to 65535"),
         (bool(url.userinfo), "must not contain a user or password"),
         (bool(url.fragment), "must not contain a fragment"),
