@@ -208,6 +208,17 @@ async def test_the_certificate_must_be_that_of_the_name(certificate: tuple[Path,
     assert len(receiver.requests) == (name == "hooks.example")
 
 
+async def test_authorities_are_read_when_something_is_sent(monkeypatch: pytest.MonkeyPatch):
+    """Who has no webhooks does not wait for them at each start."""
+
+    def read(**_: object) -> ssl.SSLContext:
+        raise AssertionError("nothing is sent")
+
+    monkeypatch.setattr(httpx, "create_ssl_context", read)
+    transport = CheckedTransport(allow_private=False)
+    await transport.aclose()
+
+
 async def test_a_name_without_an_address_is_a_failed_attempt():
     async def nothing(host: str, port: int) -> list[Address]:
         raise OSError(f"{host}:{port} is unknown")

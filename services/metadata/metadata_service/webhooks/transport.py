@@ -53,11 +53,19 @@ class CheckedTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._allow_private = allow_private
         self._resolver = resolver
-        self._inner = httpx.AsyncHTTPTransport(
-            verify=certificates or httpx.create_ssl_context(trust_env=False),
-            trust_env=False,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-        )
+        self._certificates = certificates
+        self._opened: httpx.AsyncHTTPTransport | None = None
+
+    @property
+    def _inner(self) -> httpx.AsyncHTTPTransport:
+        """Made when something is sent first: reading all authorities takes time and memory."""
+        if self._opened is None:
+            self._opened = httpx.AsyncHTTPTransport(
+                verify=self._certificates or httpx.create_ssl_context(trust_env=False),
+                trust_env=False,
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            )
+        return self._opened
 
     async def addresses(self, url: httpx.URL) -> list[Address]:
         """Return the addresses of the URL's host; raises `AddressRefused` or `UnknownHost`.
@@ -101,7 +109,8 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close what is open."""
-        await self._inner.aclose()
+        if self._opened is not None:
+            await self._opened.aclose()
 
 
 def _host(url: httpx.URL) -> str:
