@@ -61,7 +61,8 @@ def read(given: Iterable[tuple[str, str]], known: Mapping[str, Parameter]) -> di
             raise Rejected(
                 400,
                 "unknown_parameter",
-                f"there is no parameter {name[:100]!r}; there are: {', '.join(sorted(known))}",
+                f"there is no parameter {name[:100]!r}; "
+                f"there are: {', '.join(sorted(known)) or 'none'}",
             )
         value = parameter.parse(text)
         if parameter.repeatable:
