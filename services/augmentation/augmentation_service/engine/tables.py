@@ -21,7 +21,7 @@ __all__ = ["LEVELS", "histograms", "looked_up", "rounded", "toned"]
 LEVELS: NDArray[np.float64] = np.arange(256.0)
 
 
-def rounded(levels: NDArray[np.float64]) -> NDArray[np.uint8]:
+def rounded(levels: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """Return levels, 0 to 255 and beyond, as a table: cut off, halves upwards."""
     table: NDArray[np.uint8] = (np.clip(levels, 0, 255) + 0.5).astype(np.uint8)
     return table
