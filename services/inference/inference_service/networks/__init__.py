@@ -1,0 +1,1 @@
+"""Networks that are files: fed, run together in a process of their own, and read."""
