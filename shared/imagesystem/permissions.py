@@ -50,7 +50,10 @@ SAYS: dict[Service, tuple[str, ...]] = {
     ),
     "metadata": (
         "images.v1.*.annotated",
+        "images.v1.*.collected.*",
+        "images.v1.*.grouped.duplicates",
         "images.v1.*.failed.metadata",
+        "commands.v1.edit.*",
         "commands.v1.infer.*.*",
         "commands.v1.replay.*.*",
         "commands.v1.plan.*",

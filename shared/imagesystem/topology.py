@@ -199,6 +199,19 @@ KEY_VALUES: tuple[KeyValue, ...] = (
         max_age_s=7 * DAY_S,
         description="what was delivered to webhooks and what is tried again, for a week",
     ),
+    KeyValue(
+        name="albums",
+        owner="metadata",
+        writers=("metadata",),
+        description="albums: what they are called (what is in them is facts)",
+    ),
+    KeyValue(
+        name="bulk",
+        owner="metadata",
+        writers=("metadata",),
+        max_age_s=7 * DAY_S,
+        description="edits of many images: what to change, how far it has come, for a week",
+    ),
 )
 
 CONSUMERS: dict[str, Consumer] = {
@@ -250,6 +263,15 @@ CONSUMERS: dict[str, Consumer] = {
             subjects=("commands.v1.resolve.*",),
             concurrency=2,
             deadline_s=300.0,
+        ),
+        Consumer(
+            name="metadata-bulk",
+            service="metadata",
+            stream="COMMANDS",
+            subjects=("commands.v1.edit.*",),
+            concurrency=2,
+            deadline_s=120.0,
+            attempts=10,
         ),
         Consumer(
             name="augmentation-deleted",

@@ -11,11 +11,12 @@ from typing import TypeAlias
 import msgspec
 
 from imagesystem.errors import UndecodableEvent
-from imagesystem.events.commands import Augment, Infer, Plan, Replay, Resolve
+from imagesystem.events.commands import Augment, BulkEdit, Infer, Plan, Replay, Resolve
 from imagesystem.events.facts import (
     AnalysisInferred,
     Annotated,
     Augmented,
+    Collected,
     Deleted,
     EmbeddingInferred,
     Exif,
@@ -23,9 +24,11 @@ from imagesystem.events.facts import (
     Fact,
     Failed,
     Gps,
+    Grouped,
     Inferred,
     LabelsInferred,
     ObjectsInferred,
+    Place,
     Planned,
     TextInferred,
     Uploaded,
@@ -62,6 +65,8 @@ __all__ = [
     "Augment",
     "Augmented",
     "Box",
+    "BulkEdit",
+    "Collected",
     "Colour",
     "Command",
     "Composition",
@@ -78,6 +83,7 @@ __all__ = [
     "Failed",
     "FoundObject",
     "Gps",
+    "Grouped",
     "Infer",
     "Inferred",
     "Kind",
@@ -86,6 +92,7 @@ __all__ = [
     "LabelsInferred",
     "Objects",
     "ObjectsInferred",
+    "Place",
     "Plan",
     "Planned",
     "Point",
@@ -106,12 +113,13 @@ __all__ = [
     "letter_id",
 ]
 
-Command: TypeAlias = Infer | Resolve | Plan | Augment | Replay
+Command: TypeAlias = Infer | Resolve | Plan | Augment | BulkEdit | Replay
 Event: TypeAlias = Fact | Command | DeadLetter
 
 #: The type behind `images.v1.<id>.<kind>`; `inferred` has one per task.
 FACTS: dict[str, type[Fact]] = {
-    fact.kind: fact for fact in (Uploaded, Planned, Augmented, Annotated, Failed, Deleted)
+    fact.kind: fact
+    for fact in (Uploaded, Planned, Augmented, Annotated, Collected, Grouped, Failed, Deleted)
 }
 #: The type behind `images.v1.<id>.inferred.<task>`.
 INFERRED: dict[str, type[Inferred]] = {
@@ -128,6 +136,7 @@ COMMANDS: dict[str, type[Command]] = {
     "resolve": Resolve,
     "plan": Plan,
     "augment": Augment,
+    "edit": BulkEdit,
     "replay": Replay,
 }
 

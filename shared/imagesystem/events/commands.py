@@ -6,7 +6,7 @@ import msgspec
 
 from imagesystem.events.moments import Moment
 
-__all__ = ["Augment", "Infer", "Plan", "Replay", "Resolve"]
+__all__ = ["Augment", "BulkEdit", "Infer", "Plan", "Replay", "Resolve"]
 
 
 class Infer(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +64,18 @@ class Augment(msgspec.Struct, frozen=True, kw_only=True):
     def subject(self) -> str:
         """Where this command is published."""
         return f"commands.v1.augment.{self.task_id}.{self.number}"
+
+
+class BulkEdit(msgspec.Struct, frozen=True, kw_only=True):
+    """Edit what is left of the images of the task; what to change, and which, the task says."""
+
+    task_id: str
+    requested_at: Moment
+
+    @property
+    def subject(self) -> str:
+        """Where this command is published."""
+        return f"commands.v1.edit.{self.task_id}"
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,15 +17,18 @@ __all__ = [
     "AnalysisInferred",
     "Annotated",
     "Augmented",
+    "Collected",
     "Deleted",
     "EmbeddingInferred",
     "Exif",
     "FacesInferred",
     "Failed",
     "Gps",
+    "Grouped",
     "Inferred",
     "LabelsInferred",
     "ObjectsInferred",
+    "Place",
     "Planned",
     "TextInferred",
     "Uploaded",
@@ -177,13 +180,66 @@ class Augmented(Fact, frozen=True, kw_only=True):
         return self.variant_id
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A place on earth: degrees north and east (WGS 84)."""
+
+    latitude: float
+    longitude: float
+
+
 class Annotated(Fact, frozen=True, kw_only=True):
-    """What people set: the whole of it, each time."""
+    """What people set: the whole of it, each time.
+
+    `rating`: 0 to 5, null where nobody has rated it; `position`: where it was taken, null where
+    what the camera wrote stands.
+    """
 
     kind: ClassVar[str] = "annotated"
     annotated_at: Moment
     tags: list[str] = []
     caption: str | None = None
+    rating: int | None = None
+    favourite: bool = False
+    position: Place | None = None
+
+
+class Collected(Fact, frozen=True, kw_only=True):
+    """The image is in an album; or was, and is not any more: then `removed` is true.
+
+    `order`: the album is sorted by it, ascending, then by image id; `cover`: stands for the album
+    (of several, the one that was said last).
+    """
+
+    kind: ClassVar[str] = "collected"
+    album_id: str
+    collected_at: Moment
+    order: float = 0.0
+    cover: bool = False
+    removed: bool = False
+
+    @property
+    def key(self) -> str:
+        """The album."""
+        return self.album_id
+
+
+class Grouped(Fact, frozen=True, kw_only=True):
+    """The image is one of several that are the same picture, or look the same.
+
+    `group`: the id of the image of the group that was uploaded first, null when this one is
+    alone, after it was not; `keeper`: which of the group to keep: most pixels, then sharpest, then
+    most bytes.
+    """
+
+    kind: ClassVar[str] = "grouped"
+    grouped_at: Moment
+    group: str | None = None
+    keeper: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What it is grouped by."""
+        return "duplicates"
 
 
 class Failed(Fact, frozen=True, kw_only=True):
