@@ -12,19 +12,26 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 import msgspec
-from imagesystem.events import Exif
+from imagesystem.events import Exif, Place
 
 __all__ = [
     "Annotation",
+    "Counted",
     "Document",
     "Failure",
+    "Grouping",
     "Inference",
+    "Location",
+    "Membership",
     "Orientation",
     "Plan",
+    "Scored",
+    "Shade",
     "Status",
     "Tombstone",
     "Upload",
     "Variant",
+    "Words",
 ]
 
 #: `pending`: a planned task has not answered; `ready`: all have; `partial`: some gave up;
@@ -90,6 +97,26 @@ class Annotation(msgspec.Struct, frozen=True, kw_only=True):
     annotated_at: datetime
     tags: list[str] = []
     caption: str | None = None
+    rating: int | None = None
+    favourite: bool = False
+    position: Place | None = None
+
+
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """The image is in an album, or (`removed`) was."""
+
+    collected_at: datetime
+    order: float = 0.0
+    cover: bool = False
+    removed: bool = False
+
+
+class Grouping(msgspec.Struct, frozen=True, kw_only=True):
+    """The image is one of a `group` of duplicates (None: not any more); `keeper` is its best."""
+
+    grouped_at: datetime
+    group: str | None = None
+    keeper: str | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +136,47 @@ class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
     deleted_at: datetime
 
 
+class Scored(msgspec.Struct, frozen=True, kw_only=True):
+    """A label, and how sure it is (0-1)."""
+
+    name: str
+    score: float
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """A class of things, and how many of them were found."""
+
+    name: str
+    count: int
+
+
+class Shade(msgspec.Struct, frozen=True, kw_only=True):
+    """A dominant colour in CIELAB (D65) and its share of the pixels (0-1)."""
+
+    hex: str
+    l: float  # noqa: E741  what CIE calls it
+    a: float
+    b: float
+    share: float
+
+
+class Location(msgspec.Struct, frozen=True, kw_only=True):
+    """A GeoJSON point: degrees east, then north (WGS 84)."""
+
+    coordinates: list[float]
+    type: Literal["Point"] = "Point"
+
+
+class Words(msgspec.Struct, frozen=True, kw_only=True):
+    """The words that a text search looks through, folded (`metadata_service.search.words`)."""
+
+    filename: str = ""
+    caption: str = ""
+    tags: list[str] = []
+    labels: list[str] = []
+    text: str = ""
+
+
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """One image. Never changed in place: `metadata_service.folding.fold` makes the next one.
 
@@ -125,6 +193,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     inferred: dict[str, Inference] = {}
     augmented: dict[str, Variant] = {}
     annotated: Annotation | None = None
+    collected: dict[str, Membership] = {}
+    grouped: Grouping | None = None
     failed: dict[str, Failure] = {}
     tombstone: Tombstone | None = None
 
@@ -135,12 +205,35 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     owner: str | None = None
     tags: list[str] = []
     caption: str | None = None
+    #: 0 to 5; None: nobody has rated it.
+    rating: int | None = None
+    favourite: bool = False
+    albums: list[str] = []
+    #: The group of duplicates that it is one of, and whether it is the one to keep.
+    group: str | None = None
+    keeper: bool = False
     width: int | None = None
     height: int | None = None
     orientation: Orientation | None = None
     kind: str | None = None
     colours: list[str] = []
     variant_count: int = 0
+    #: When it was taken as the camera says (without a zone: as if in UTC).
+    taken_at: datetime | None = None
+    #: When it was taken, or else uploaded: every picture has a moment.
+    moment: datetime | None = None
+    camera: str | None = None
+    lens: str | None = None
+    location: Location | None = None
+    megapixels: float | None = None
+    palette: list[Shade] = []
+    labels: list[Scored] = []
+    objects: list[Counted] = []
+    #: None: nobody has looked for faces yet.
+    faces: int | None = None
+    words: Words | None = None
+    #: What an index is to find it by; see `metadata_service.traits`.
+    traits: list[str] = []
 
     @property
     def exists(self) -> bool:

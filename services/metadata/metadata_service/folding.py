@@ -21,7 +21,17 @@ from typing import Any, TypeVar
 
 import msgspec
 from imagesystem.bus import Received
-from imagesystem.events import Annotated, Augmented, Deleted, Fact, Failed, Inferred, Planned
+from imagesystem.events import (
+    Annotated,
+    Augmented,
+    Collected,
+    Deleted,
+    Fact,
+    Failed,
+    Grouped,
+    Inferred,
+    Planned,
+)
 from imagesystem.events import Uploaded as UploadedFact
 
 from metadata_service.derivation import derive
@@ -29,7 +39,9 @@ from metadata_service.documents import (
     Annotation,
     Document,
     Failure,
+    Grouping,
     Inference,
+    Membership,
     Plan,
     Tombstone,
     Upload,
@@ -112,6 +124,8 @@ def _prune(document: Document) -> Document:
         uploaded=document.uploaded if "uploaded" in seq else None,
         planned=document.planned if "planned" in seq else None,
         annotated=document.annotated if "annotated" in seq else None,
+        collected=_kept(document.collected, "collected", seq),
+        grouped=document.grouped if "grouped.duplicates" in seq else None,
         inferred=_kept(document.inferred, "inferred", seq),
         augmented=_kept(document.augmented, "augmented", seq),
         failed=_kept(document.failed, "failed", seq),
@@ -192,8 +206,35 @@ def _take_annotated(document: Document, fact: Annotated, sequence: int) -> Docum
         document,
         seq={**document.seq, "annotated": sequence},
         annotated=Annotation(
-            annotated_at=_time(fact.annotated_at), tags=fact.tags, caption=fact.caption
+            annotated_at=_time(fact.annotated_at),
+            tags=fact.tags,
+            caption=fact.caption,
+            rating=fact.rating,
+            favourite=fact.favourite,
+            position=fact.position,
         ),
+    )
+
+
+def _take_collected(document: Document, fact: Collected, sequence: int) -> Document:
+    membership = Membership(
+        collected_at=_time(fact.collected_at),
+        order=fact.order,
+        cover=fact.cover,
+        removed=fact.removed,
+    )
+    return msgspec.structs.replace(
+        document,
+        seq={**document.seq, fact_key(fact): sequence},
+        collected={**document.collected, fact.album_id: membership},
+    )
+
+
+def _take_grouped(document: Document, fact: Grouped, sequence: int) -> Document:
+    return msgspec.structs.replace(
+        document,
+        seq={**document.seq, fact_key(fact): sequence},
+        grouped=Grouping(grouped_at=_time(fact.grouped_at), group=fact.group, keeper=fact.keeper),
     )
 
 
@@ -220,6 +261,8 @@ _TAKE: dict[type[Fact], Callable[[Document, Any, int], Document | None]] = {
     Inferred: _take_inferred,
     Augmented: _take_augmented,
     Annotated: _take_annotated,
+    Collected: _take_collected,
+    Grouped: _take_grouped,
     Failed: _take_failed,
 }
 

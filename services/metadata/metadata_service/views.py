@@ -37,7 +37,8 @@ class ImageView(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known about one image.
 
     `width`, `height`: pixels as a viewer sees it (the original may lie on its side, see
-    `exif.orientation`); `kind`, `colours`: from the analysis, strongest colour first;
+    `exif.orientation`); `albums`: the ids of those it is in; `group`: of duplicates, null for
+    most pictures; `kind`, `colours`: from the analysis, strongest colour first;
     `planned`: the tasks that `status` waits for, null before inference has said;
     `inferred`: an answer per task; `failed`: the stages that gave up; `variants`: by variant
     id, left out of lists (`variant_count` says how many).
@@ -59,6 +60,10 @@ class ImageView(msgspec.Struct, frozen=True, kw_only=True):
     ready_at: datetime | None
     tags: list[str]
     caption: str | None
+    rating: int | None
+    favourite: bool
+    albums: list[str]
+    group: str | None
     annotated_at: datetime | None
     kind: str | None
     colours: list[str]
@@ -105,6 +110,10 @@ def image_view(document: Document, *, variants: bool = True) -> ImageView:
         ready_at=document.ready_at,
         tags=document.tags,
         caption=document.caption,
+        rating=document.rating,
+        favourite=document.favourite,
+        albums=document.albums,
+        group=document.group,
         annotated_at=edited.annotated_at if edited else None,
         kind=document.kind,
         colours=document.colours,

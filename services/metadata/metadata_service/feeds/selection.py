@@ -47,7 +47,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         if len(self.types) != 1:
             return f"images.v1.{image}.>" if self.image_id else "images.v1.>"
         (only,) = self.types
-        keyed = only in ("inferred", "augmented", "failed")
+        keyed = only in ("inferred", "augmented", "collected", "grouped", "failed")
         return f"images.v1.{image}.{only}.*" if keyed else f"images.v1.{image}.{only}"
 
 

@@ -15,7 +15,17 @@ from typing import Any
 import msgspec
 from imagesystem import tracing
 from imagesystem.bus import Bus, Received
-from imagesystem.events import Annotated, Augmented, Fact, Failed, Inferred, Planned, Uploaded
+from imagesystem.events import (
+    Annotated,
+    Augmented,
+    Collected,
+    Fact,
+    Failed,
+    Grouped,
+    Inferred,
+    Planned,
+    Uploaded,
+)
 
 from metadata_service.edits import image_deleted, unknown_image
 
@@ -92,6 +102,14 @@ def _annotated(fact: Annotated) -> dict[str, Any]:
     return {"at": fact.annotated_at}
 
 
+def _collected(fact: Collected) -> dict[str, Any]:
+    return {"at": fact.collected_at}
+
+
+def _grouped(fact: Grouped) -> dict[str, Any]:
+    return {"at": fact.grouped_at}
+
+
 def _failed(fact: Failed) -> dict[str, Any]:
     return {
         "at": fact.failed_at,
@@ -107,6 +125,8 @@ TOLD: dict[str, Callable[[Any], dict[str, Any]]] = {
     Inferred.kind: _inferred,
     Augmented.kind: _augmented,
     Annotated.kind: _annotated,
+    Collected.kind: _collected,
+    Grouped.kind: _grouped,
     Failed.kind: _failed,
 }
 
