@@ -116,8 +116,8 @@ class Rejected(ImageSystemError):
     """The client asked for something it cannot have.
 
     `status` is the HTTP status, `code` the stable name of the reason. For a limit, `limit` is
-    its name (as in the settings), `allowed` its value and `actual` what was found. `headers`
-    go with the answer (`Retry-After`, `Content-Range`, …).
+    its name (as in the settings), `allowed` its value and `actual` what was found. `position`:
+    the character of a text (from 0) at which it goes wrong. `headers` go with the answer (`Retry-After`, `Content-Range`, …).
     """
 
     code = "rejected"
@@ -131,6 +131,7 @@ class Rejected(ImageSystemError):
         limit: str | None = None,
         allowed: int | str | None = None,
         actual: int | str | None = None,
+        position: int | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message, code=code)
@@ -138,4 +139,5 @@ class Rejected(ImageSystemError):
         self.limit = limit
         self.allowed = allowed
         self.actual = actual
+        self.position = position
         self.headers = headers or {}

@@ -38,7 +38,8 @@ CODES: dict[int, str] = {
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An error, as `application/problem+json`.
 
-    `code` is stable; for a limit, `limit` is its setting, `allowed` its value, `actual` yours.
+    `code` is stable; for a limit, `limit` is its setting, `allowed` its value, `actual` yours;
+    `position`: the character of a text (from 0) at which it goes wrong.
     """
 
     type: str
@@ -50,6 +51,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     limit: str | None = None
     allowed: int | str | None = None
     actual: int | str | None = None
+    position: int | None = None
     errors: list[dict[str, Any]] | None = None
 
 
@@ -90,6 +92,7 @@ def _rejected(request: Request[Any, Any, Any], error: errors.Rejected) -> Respon
         limit=error.limit,
         allowed=error.allowed,
         actual=error.actual,
+        position=error.position,
     )
 
 
