@@ -9,33 +9,59 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from typing import Annotated as Bounded
 from typing import TypeVar, cast
 
 import msgspec
 from imagesystem import ids
 from imagesystem.bus import Bus, Received
 from imagesystem.errors import Rejected, WrongSequence
-from imagesystem.events import Annotated, Deleted, Fact, Uploaded
-from msgspec import UNSET, UnsetType
+from imagesystem.events import Annotated, Deleted, Fact, Place, Uploaded
+from msgspec import UNSET, Meta, UnsetType
 
 from metadata_service.documents import Document
 from metadata_service.etags import Precondition
 from metadata_service.folding import fold
 from metadata_service.settings import Settings
 
-__all__ = ["Edit", "Edited", "Edits", "image_deleted", "unknown_image"]
+__all__ = ["Change", "Edit", "Edited", "Edits", "Position", "image_deleted", "unknown_image"]
 
 F = TypeVar("F", bound=Fact)
+E = TypeVar("E", bound="Edit")
 
 #: How often an edit without If-Match is put on top of somebody else's before giving up.
 ATTEMPTS = 10
 
 
+class Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where it was taken: degrees north and east (WGS 84)."""
+
+    latitude: Bounded[float, Meta(ge=-90, le=90)]
+    longitude: Bounded[float, Meta(ge=-180, le=180)]
+
+
 class Edit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to change: fields that are left out stay as they are, a null caption clears it."""
+    """What to change: fields that are left out stay as they are, null clears.
+
+    `rating`: 0 to 5; `position`: a null one is where the camera says it was.
+    """
 
     tags: list[str] | UnsetType = UNSET
     caption: str | UnsetType | None = UNSET
+    rating: Bounded[int, Meta(ge=0, le=5)] | UnsetType | None = UNSET
+    favourite: bool | UnsetType = UNSET
+    position: Position | UnsetType | None = UNSET
+
+
+class Change(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change of many pictures: besides, tags that each gets or loses, if it has not."""
+
+    add_tags: list[str] = []
+    remove_tags: list[str] = []
+
+
+#: What an edit replaces.
+FIELDS = Edit.__struct_fields__
 
 
 class Edited(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,13 +88,13 @@ class Edits:
         Raises `Rejected`: 404 or 410 for an image that is not there, 412 when the
         precondition does not hold, 400 for tags or a caption beyond the limits.
         """
-        cleaned = self._cleaned(edit)
+        cleaned = self.cleaned(edit)
         for _ in range(ATTEMPTS):
             upload, last = await self._current(image_id)
             # What is older than the upload is about a picture that was deleted since.
             held = last if last and last.sequence > upload.sequence else None
             precondition.check(held.sequence if held else 0)
-            after = _edited(upload.event, held.event if held else None, cleaned)
+            after = self._edited(upload.event, held.event if held else None, cleaned)
             if after is None:
                 return _told(upload, held)
             try:
@@ -100,13 +126,38 @@ class Edits:
         found = await self._bus.latest(f"images.v1.{image_id}.{kind.kind}")
         return cast("Received[F] | None", found)  # one type per subject
 
-    def _cleaned(self, edit: Edit) -> Edit:
+    def cleaned(self, edit: E) -> E:
+        """Return the edit as it is published; raises `Rejected` 400 for what is beyond limits."""
         tags, caption = edit.tags, edit.caption
         if tags is not UNSET:
             tags = self._clean_tags(tags)
         if isinstance(caption, str):
             caption = self._clean_caption(caption)
-        return Edit(tags=tags, caption=caption)
+        cleaned = msgspec.structs.replace(edit, tags=tags, caption=caption)
+        if isinstance(cleaned, Change):
+            lists = (self._clean_tags(each) for each in (cleaned.add_tags, cleaned.remove_tags))
+            add_tags, remove_tags = lists
+            cleaned = msgspec.structs.replace(cleaned, add_tags=add_tags, remove_tags=remove_tags)
+        return cleaned
+
+    def _edited(self, upload: Uploaded, held: Annotated | None, edit: Edit) -> Annotated | None:
+        """Return the whole state of the annotations after the edit, None if it is what it was."""
+        before = held or Annotated(
+            image_id=upload.image_id, tags=upload.tags, annotated_at=upload.uploaded_at
+        )
+        given = {name: getattr(edit, name) for name in FIELDS}
+        given = {name: value for name, value in given.items() if value is not UNSET}
+        if isinstance(edit.position, Position):
+            place = edit.position
+            given["position"] = Place(latitude=place.latitude, longitude=place.longitude)
+        if isinstance(edit, Change) and (edit.add_tags or edit.remove_tags):
+            tags = [*given.get("tags", before.tags), *edit.add_tags]
+            given["tags"] = list(dict.fromkeys(t for t in tags if t not in edit.remove_tags))
+            _within("MAX_TAGS", self._settings.max_tags, len(given["tags"]))
+        after = msgspec.structs.replace(before, **given)
+        if after == before:
+            return None
+        return msgspec.structs.replace(after, annotated_at=ids.now())
 
     def _clean_tags(self, tags: list[str]) -> list[str]:
         """Return the tags composed (NFC), trimmed, each once, in the order given."""
@@ -132,21 +183,6 @@ class Edits:
 
 def _is_control(letter: str) -> bool:
     return unicodedata.category(letter) == "Cc"
-
-
-def _edited(upload: Uploaded, held: Annotated | None, edit: Edit) -> Annotated | None:
-    """Return the whole state of the annotations after the edit, None if it is what it was."""
-    tags = held.tags if held else upload.tags
-    caption = held.caption if held else None
-    after = (
-        tags if edit.tags is UNSET else edit.tags,
-        caption if edit.caption is UNSET else edit.caption,
-    )
-    if after == (tags, caption):
-        return None
-    return Annotated(
-        image_id=upload.image_id, tags=after[0], caption=after[1], annotated_at=ids.now()
-    )
 
 
 def _as_received(event: Annotated, sequence: int) -> Received[Annotated]:

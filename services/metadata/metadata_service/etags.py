@@ -60,5 +60,5 @@ class Precondition:
             raise Rejected(
                 412,
                 "precondition_failed",
-                "somebody else has changed the tags or the caption; read it again",
+                "somebody else has edited it since; read it again",
             )

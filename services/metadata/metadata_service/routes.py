@@ -137,7 +137,7 @@ async def show_image(
             description="Accepted, and applied as soon as possible",
         ),
     },
-    summary="Change tags and caption",
+    summary="Change tags, caption, rating, favourite and position",
     tags=["images"],
 )
 async def edit_image(
@@ -147,7 +147,7 @@ async def edit_image(
     library: NamedDependency[SkipValidation[Library]],
     if_match: IfMatch = None,
 ) -> Response[bytes]:
-    """Replace the tags, the caption, or both; what is left out stays as it is.
+    """Replace what is given; what is left out stays as it is.
 
     With `If-Match`, only if nobody else has edited the picture since that ETag was given.
     """

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from imagesystem.events import Exif
+from imagesystem.events import Exif, Place
 
 from metadata_service.documents import Document, Failure, Inference, Orientation, Status, Variant
 
@@ -37,8 +37,8 @@ class ImageView(msgspec.Struct, frozen=True, kw_only=True):
     """Everything known about one image.
 
     `width`, `height`: pixels as a viewer sees it (the original may lie on its side, see
-    `exif.orientation`); `albums`: the ids of those it is in; `group`: of duplicates, null for
-    most pictures; `kind`, `colours`: from the analysis, strongest colour first;
+    `exif.orientation`); `position`: where it was taken, as people say, else as the camera wrote;
+    `albums`: the ids of those it is in; `group`: of duplicates, null for most pictures; `kind`, `colours`: from the analysis, strongest colour first;
     `planned`: the tasks that `status` waits for, null before inference has said;
     `inferred`: an answer per task; `failed`: the stages that gave up; `variants`: by variant
     id, left out of lists (`variant_count` says how many).
@@ -62,6 +62,7 @@ class ImageView(msgspec.Struct, frozen=True, kw_only=True):
     caption: str | None
     rating: int | None
     favourite: bool
+    position: Place | None
     albums: list[str]
     group: str | None
     annotated_at: datetime | None
@@ -112,6 +113,7 @@ def image_view(document: Document, *, variants: bool = True) -> ImageView:
         caption=document.caption,
         rating=document.rating,
         favourite=document.favourite,
+        position=_position(document),
         albums=document.albums,
         group=document.group,
         annotated_at=edited.annotated_at if edited else None,
@@ -129,6 +131,13 @@ def image_view(document: Document, *, variants: bool = True) -> ImageView:
             metadata=f"/metadata/images/{image_id}",
         ),
     )
+
+
+def _position(document: Document) -> Place | None:
+    if document.location is None:
+        return None
+    longitude, latitude = document.location.coordinates
+    return Place(latitude=latitude, longitude=longitude)
 
 
 def _variants(augmented: dict[str, Variant]) -> dict[str, VariantView]:

@@ -1,4 +1,4 @@
-"""Editing tags and caption over HTTP."""
+"""Editing what people say about a picture, over HTTP."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from imagesystem.events import Annotated
+from imagesystem.events import Annotated, Exif, Gps
 
 from services.metadata.tests.conftest import Open, Stage
 from services.metadata.tests.samples import IMAGE, annotated, deleted, image_id, planned, uploaded
@@ -17,6 +17,11 @@ PATH = f"/metadata/images/{IMAGE}"
 
 async def patch(stage: Stage, body: Any, **headers: str) -> httpx.Response:
     return await stage.http.patch(PATH, json=body, headers={**headers})
+
+
+def place(answer: httpx.Response) -> list[float]:
+    position = answer.json()["position"]
+    return [position["longitude"], position["latitude"]]
 
 
 async def test_an_edit_is_applied_when_it_is_answered(stage: Stage):
@@ -37,6 +42,30 @@ async def test_what_is_left_out_stays(stage: Stage):
     assert (await patch(stage, {"tags": []})).json()["caption"] == "one"
     cleared = (await patch(stage, {"caption": None})).json()
     assert (cleared["tags"], cleared["caption"]) == ([], None)
+
+
+async def test_ratings_favourites_and_places(stage: Stage):
+    camera = Exif(gps=Gps(latitude=47.0, longitude=8.0))
+    await stage.say(uploaded(tags=["first"], exif=camera))
+    assert place(await stage.get(IMAGE)) == [8.0, 47.0]
+    body = {"rating": 4, "favourite": True, "position": {"latitude": -33.5, "longitude": 151}}
+    edited = await patch(stage, body)
+    assert edited.status_code == 200
+    image = (await stage.get(IMAGE)).json()
+    assert (image["rating"], image["favourite"], image["tags"]) == (4, True, ["first"])
+    assert place(edited) == [151.0, -33.5]
+    cleared = (await patch(stage, {"rating": None, "favourite": False, "position": None})).json()
+    assert (cleared["rating"], cleared["favourite"]) == (None, False)
+    assert place(await stage.get(IMAGE)) == [8.0, 47.0], "what the camera wrote"
+    assert (await patch(stage, {"rating": 0})).json()["rating"] == 0
+
+
+async def test_every_field_is_guarded(stage: Stage):
+    await stage.say(uploaded())
+    tag = (await stage.get(IMAGE)).headers["etag"]
+    assert (await patch(stage, {"rating": 1}, **{"if-match": tag})).status_code == 200
+    late = await patch(stage, {"favourite": True}, **{"if-match": tag})
+    assert (late.status_code, late.json()["code"]) == (412, "precondition_failed")
 
 
 async def test_an_edit_that_changes_nothing_says_nothing(stage: Stage):
@@ -120,6 +149,15 @@ async def test_pictures_that_are_not_there(stage: Stage):
         (b'{"tags": [1]}', "invalid_request"),
         (b'{"caption": 1}', "invalid_request"),
         (b'{"tagz": []}', "invalid_request"),
+        (b'{"rating": 6}', "invalid_request"),
+        (b'{"rating": -1}', "invalid_request"),
+        (b'{"rating": 2.5}', "invalid_request"),
+        (b'{"favourite": null}', "invalid_request"),
+        (b'{"favourite": 1}', "invalid_request"),
+        (b'{"position": {"latitude": 90.1, "longitude": 0}}', "invalid_request"),
+        (b'{"position": {"latitude": 0, "longitude": 1e999}}', "invalid_request"),
+        (b'{"position": {"latitude": 0}}', "invalid_request"),
+        (b'{"position": {"latitude": 0, "longitude": 0, "altitude": 5}}', "invalid_request"),
         (b'{"tags": [""]}', "invalid_tag"),
         (b'{"tags": ["a\\u0000b"]}', "invalid_tag"),
         (b'{"tags": ["a\\nb"]}', "invalid_tag"),
