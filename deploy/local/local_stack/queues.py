@@ -15,7 +15,7 @@ from imagesystem.bus import api, pauses
 from imagesystem.bus.provisioning import CONSUMER_MISSING
 from imagesystem.errors import ImageSystemError
 from imagesystem.permissions import OPERATOR, SAYS, inbox_prefix
-from imagesystem.topology import CONSUMERS, Consumer
+from imagesystem.topology import CONSUMERS, REPLAYS, Consumer
 from nats.aio.client import Client
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -57,7 +57,8 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
 
     `pending`: messages not delivered yet; `in_flight`: delivered and not acknowledged;
     `redelivered`: of these, delivered more than once; `lag_s`: age of the oldest that is not
-    delivered, in seconds; `dead`: its dead letters; `paused_until`: when it goes on, null if it
+    delivered, in seconds; `dead`: its dead letters; `replays`: those of them whose replay was
+    asked for and has not ended; `paused_until`: when it goes on, null if it
     is not paused. `exists`: whether its service made it yet.
     """
 
@@ -70,6 +71,7 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     redelivered: int = 0
     lag_s: float = 0.0
     dead: int = 0
+    replays: int = 0
     paused_until: datetime | None = None
 
 
@@ -118,9 +120,14 @@ async def examine(client: Client) -> list[Queue]:
 
 
 async def _queue(client: Client, consumer: Consumer) -> Queue:
-    dead = await _dead(client, consumer)
+    replays = REPLAYS[consumer.name]
     queue = Queue(
-        consumer=consumer.name, service=consumer.service, stream=consumer.stream, dead=dead
+        consumer=consumer.name,
+        service=consumer.service,
+        stream=consumer.stream,
+        dead=await _dead(client, consumer),
+        # A work queue holds what is not done yet, under way or not.
+        replays=len(await _subjects(client, replays.stream, replays.subjects[0])),
     )
     try:
         info = await api.api_call(client, f"CONSUMER.INFO.{consumer.stream}.{consumer.name}")
@@ -218,13 +225,15 @@ def render(queues: list[Queue]) -> Table:
     """Return a table with a line for each consumer."""
     table = Table(box=SIMPLE_HEAD)
     table.add_column("consumer")
-    for name in ("pending", "in flight", "redelivered", "lag s", "dead"):
+    for name in ("pending", "in flight", "redelivered", "lag s", "dead", "replays"):
         table.add_column(name, justify="right")
     table.add_column("")
     for queue in queues:
         dead = Text(str(queue.dead), style="red" if queue.dead else "dim")
         numbers = [str(n) for n in (queue.pending, queue.in_flight, queue.redelivered)]
-        table.add_row(queue.consumer, *numbers, f"{queue.lag_s:g}", dead, _note(queue))
+        table.add_row(
+            queue.consumer, *numbers, f"{queue.lag_s:g}", dead, str(queue.replays), _note(queue)
+        )
     return table
 
 

@@ -193,7 +193,9 @@ def _answer(http: httpx.Client, method: str, path: str, **more: Any) -> httpx.Re
     try:
         answer = http.request(method, path, **more)
     except httpx.HTTPError as error:
-        raise StackError(f"{http.base_url}metadata does not answer: {_reason(error)}") from error
+        raise StackError(
+            f"{http.base_url.join('/metadata')} does not answer: {_reason(error)}"
+        ) from error
     if answer.status_code not in (200, 202):
         raise _refused(answer)
     return answer

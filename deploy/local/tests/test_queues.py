@@ -109,6 +109,18 @@ async def test_it_counts_what_waits_what_is_under_way_and_what_is_dead(own: Stac
         await again.ack()
 
 
+async def test_replays_that_wait_are_counted(own: Stack) -> None:
+    before = await queue_of(own, CONSUMER.name)
+    async with user(own, "metadata") as metadata:
+        for letter in ("one", "two"):
+            await say(metadata, f"commands.v1.replay.{CONSUMER.name}.{letter}")
+    found = await queue_of(own, CONSUMER.name)
+    assert (before.replays, found.replays) == (0, 2)
+    assert (await queue_of(own, "inference-text")).replays == 0
+    ended = await command(own)
+    assert "replays" in ended.output
+
+
 async def test_a_consumer_that_nobody_made_is_said_to_be_missing(own: Stack) -> None:
     assert not (await queue_of(own, "image-deleted")).exists
 
