@@ -1,7 +1,7 @@
 """One worker process of a pool: started on demand, told what to do, heard while it works.
 
-A call's values travel back through a pipe of the lane's own while it runs, its end through the
-executor: what was told before a process died is known, whatever it died of.
+One socket each way and no thread in between: a call costs what pickling it costs. When the
+process dies the socket ends, and what was told before is known, whatever it died of.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import multiprocessing
 import os
 import pickle
 import signal
+import socket
 import struct
+import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from multiprocessing.process import BaseProcess
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from imagesystem.errors import Transient
 
@@ -25,8 +26,10 @@ __all__ = ["Lane", "WorkerDied"]
 
 R = TypeVar("R")
 
-#: The worker's end of its lane's pipe: set once, by the process itself, when it begins.
-_pipe: list[Connection] = []
+#: What a worker says: a value while it works, what the call returned, what it raised.
+Kind: TypeAlias = Literal["told", "returned", "raised"]
+#: Of the socket, so that a picture goes through in few pieces.
+BUFFER_BYTES = 1024 * 1024
 
 
 class WorkerDied(Transient):
@@ -41,99 +44,134 @@ class Lane:
     def __init__(self, initializer: Callable[[], None] | None, niceness: int) -> None:
         self._initializer = initializer
         self._niceness = niceness
-        self._executor: ProcessPoolExecutor | None = None
-        self._told: asyncio.StreamReader | None = None
-        self._transport: asyncio.ReadTransport | None = None
+        self._process: BaseProcess | None = None
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
         self.pid: int | None = None
 
     async def start(self) -> None:
         """Start the process unless it runs; raises `WorkerDied`."""
-        if self._executor is not None:
+        if self._process is not None:
             return
-        reader, writer = multiprocessing.Pipe(duplex=False)
-        executor = ProcessPoolExecutor(
-            max_workers=1,
-            # spawn: the parent has threads and sockets that a fork must not copy
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_begin,
-            initargs=(self._initializer, self._niceness, writer),
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+        connection = Connection(theirs.detach())
+        # spawn: the parent has threads and sockets that a fork must not copy
+        process = multiprocessing.get_context("spawn").Process(
+            target=_serve, args=(self._initializer, self._niceness, connection), daemon=True
         )
         try:
-            self.pid = await asyncio.wrap_future(executor.submit(os.getpid))
-        except BrokenProcessPool as error:
-            reader.close()
-            raise WorkerDied("a worker process died while it started") from error
+            process.start()
+        except BaseException:
+            ours.close()
+            raise
         finally:
-            writer.close()  # the process has its own: the pipe ends when it does
-        self._executor = executor
-        self._told = told = asyncio.StreamReader()
-        self._transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(told), os.fdopen(os.dup(reader.fileno()), "rb")
+            connection.close()  # the process has its own: the socket ends when it does
+        self._process, self.pid = process, process.pid
+        self._reader, self._writer = await asyncio.open_unix_connection(
+            sock=ours, limit=BUFFER_BYTES
         )
-        reader.close()
+        try:
+            await self._ended(_ignored)
+        except WorkerDied as error:
+            self.kill()
+            raise WorkerDied("a worker process died while it started") from error
 
-    def submit(self, function: Callable[..., R], *args: object) -> Future[R]:
-        """Have the process call the function."""
-        assert self._executor is not None  # noqa: S101  started
-        return self._executor.submit(function, *args)
+    async def call(
+        self, function: Callable[..., R], args: tuple[object, ...], tell: Callable[[Any], None]
+    ) -> R:
+        """Have the process call the function; `tell` gets what it yields, if it is a generator.
 
-    async def stream(
-        self,
-        function: Callable[..., Iterator[Any]],
-        args: tuple[object, ...],
-        tell: Callable[[Any], None],
-    ) -> None:
-        """Have the process call the generator function; `tell` gets each value as it is yielded.
-
-        Raises what the function raises, `BrokenProcessPool` when the process dies.
+        Raises what the function raises, `WorkerDied` when the process dies.
         """
-        future = self.submit(_told_one_by_one, function, args)
-        assert self._told is not None  # noqa: S101  started
-        with suppress(asyncio.IncompleteReadError):  # it died: the future says so
-            while (value := await _received(self._told)) is not _End:
-                tell(value)
-        await asyncio.wrap_future(future)
+        assert self._writer is not None  # noqa: S101  started
+        data = pickle.dumps((function, args), pickle.HIGHEST_PROTOCOL)
+        self._writer.writelines((_head(len(data)), data))
+        with suppress(ConnectionError):  # it died: reading will say so
+            await self._writer.drain()
+        result: R = await self._ended(tell)
+        return result
 
-    def kill(self) -> ProcessPoolExecutor | None:
-        """End the process at once; returns its executor, which has threads to be waited for."""
-        executor, pid = self._executor, self.pid
-        if self._transport is not None:
-            self._transport.close()
-        self._executor = self.pid = self._told = self._transport = None
-        if pid is not None:
+    async def _ended(self, tell: Callable[[Any], None]) -> Any:
+        """Hear the process until the call has ended; returns or raises what came of it."""
+        assert self._reader is not None  # noqa: S101  started
+        while True:
+            try:
+                kind, value = await _received(self._reader)
+            except (asyncio.IncompleteReadError, ConnectionError) as error:
+                raise WorkerDied("the worker process died") from error
+            if kind == "raised":
+                raise value
+            if kind == "returned":
+                return value
+            tell(value)
+
+    def kill(self) -> BaseProcess | None:
+        """End the process at once; returns it, to be waited for."""
+        process = self._process
+        if self._writer is not None:
+            self._writer.close()
+        self._process = self.pid = self._reader = self._writer = None
+        if process is not None:
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        if executor is not None:
-            executor.shutdown(wait=False, cancel_futures=True)
-        return executor
+                process.kill()
+        return process
 
 
-class _End:
-    """What is told last, after a call's values."""
+def _ignored(_value: Any) -> None:
+    """Hear nothing."""
 
 
-async def _received(told: asyncio.StreamReader) -> Any:
-    """Return the next value, in the frames that `Connection.send` writes."""
-    (size,) = struct.unpack("!i", await told.readexactly(4))
+def _head(size: int) -> bytes:
+    """Return what goes before a frame, as `Connection` writes it."""
+    return struct.pack("!i", size) if size < 1 << 31 else struct.pack("!iQ", -1, size)
+
+
+async def _received(reader: asyncio.StreamReader) -> tuple[Kind, Any]:
+    """Return the next thing that the worker says."""
+    (size,) = struct.unpack("!i", await reader.readexactly(4))
     if size == -1:
-        (size,) = struct.unpack("!Q", await told.readexactly(8))
-    # only our own process writes to this pipe
-    return pickle.loads(await told.readexactly(size))  # noqa: S301
+        (size,) = struct.unpack("!Q", await reader.readexactly(8))
+    # only our own process writes to this socket
+    said: tuple[Kind, Any] = pickle.loads(await reader.readexactly(size))  # noqa: S301
+    return said
 
 
-def _begin(initializer: Callable[[], None] | None, niceness: int, pipe: Connection) -> None:
-    _pipe.append(pipe)
+def _serve(initializer: Callable[[], None] | None, niceness: int, connection: Connection) -> None:
+    """Run in the worker: do what comes, one call after the other, until nobody is there."""
     os.nice(niceness)
     # Ctrl-C reaches the whole process group; only the service decides when workers stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if initializer is not None:
         initializer()
+    with suppress(EOFError, ConnectionError):
+        _say(connection, "returned", None)
+        while True:
+            call = connection.recv_bytes()
+            _say(connection, *_done(connection, call))
 
 
-def _told_one_by_one(function: Callable[..., Iterator[Any]], args: tuple[object, ...]) -> None:
-    """Run in the worker: send each value, then the end, whatever happens."""
+def _done(connection: Connection, call: bytes) -> tuple[Kind, Any]:
     try:
-        for value in function(*args):
-            _pipe[0].send(value)
-    finally:
-        _pipe[0].send(_End)
+        function, args = pickle.loads(call)  # noqa: S301  from our own process
+        result = function(*args)
+        if isinstance(result, Iterator):
+            for value in result:
+                _say(connection, "told", value)
+            result = None
+    except ConnectionError:
+        raise
+    except Exception as error:  # noqa: BLE001  whoever called is told
+        error.add_note(f"in a worker process:\n{traceback.format_exc()}")
+        return "raised", error
+    return "returned", result
+
+
+def _say(connection: Connection, kind: Kind, value: Any) -> None:
+    try:
+        data = pickle.dumps((kind, value), pickle.HIGHEST_PROTOCOL)
+    except Exception as error:  # noqa: BLE001  what cannot travel is told of
+        failure = RuntimeError(f"a worker's answer cannot be pickled: {error}: {value!r:.300}")
+        data = pickle.dumps(("raised", failure), pickle.HIGHEST_PROTOCOL)
+    connection.send_bytes(data)

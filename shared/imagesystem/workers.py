@@ -1,8 +1,8 @@
 """Worker processes for native code on untrusted pixels: one call at a time each.
 
-A death is attributed to the call that was running, and the other workers are untouched. Each
-lane is a `ProcessPoolExecutor` with one process, because the death of one process breaks a
-whole executor: with one process each, that is exactly the guilty call.
+A death is attributed to the call that was running, and the other workers are untouched. (The
+death of one process breaks a whole `ProcessPoolExecutor`; that one also has a thread for each
+direction, which took longer than many a call.)
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,10 +69,9 @@ class WorkerPool:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for executor in [lane.kill() for lane in self._lanes]:
-            if executor is not None:
-                # its threads give back the semaphores that they share with the worker
-                await asyncio.to_thread(executor.shutdown, wait=True)
+        for process in [lane.kill() for lane in self._lanes]:
+            if process is not None:
+                await asyncio.to_thread(process.join)
 
     @property
     def pids(self) -> list[int]:
@@ -104,7 +102,7 @@ class WorkerPool:
         """
 
         async def call(lane: Lane) -> R:
-            return await asyncio.wrap_future(lane.submit(function, *args))
+            return await lane.call(function, args, _unheard)
 
         name = called or function.__name__
         return await self._in_lane(name, call, deadline_s=deadline_s, patient=patient)
@@ -124,7 +122,7 @@ class WorkerPool:
         """
 
         async def call(lane: Lane) -> None:
-            await lane.stream(function, args, tell)
+            await lane.call(function, args, tell)
 
         name = called or function.__name__
         await self._in_lane(name, call, deadline_s=deadline_s, patient=patient)
@@ -144,7 +142,7 @@ class WorkerPool:
                 await lane.start()
                 async with asyncio.timeout(deadline_s):
                     return await call(lane)
-            except BrokenProcessPool as error:
+            except WorkerDied as error:
                 log.warning("worker_died", pid=lane.pid, function=name)
                 lane.kill()
                 raise WorkerDied(f"the worker process died in {name}") from error
@@ -183,3 +181,7 @@ class WorkerPool:
                     turn.set_result(lane)
                     return
         self._idle.append(lane)
+
+
+def _unheard(_value: object) -> None:
+    """Hear nothing of what is told."""

@@ -178,3 +178,20 @@ def test_there_is_at_least_one_core() -> None:
 
 def test_there_is_memory_to_work_in() -> None:
     assert usable_memory() > 2**27
+
+
+def unsendable(_: int) -> object:
+    return lambda: None
+
+
+async def test_what_cannot_travel_is_an_error_and_the_lane_works_again() -> None:
+    async with WorkerPool(1) as pool:
+        with pytest.raises(RuntimeError, match="cannot be pickled"):
+            await pool.run(unsendable, 0)
+        assert await pool.run(square, 7) == 49
+
+
+async def test_large_arguments_and_results_arrive_whole() -> None:
+    data = bytes(range(256)) * 40_000
+    async with WorkerPool(1) as pool:
+        assert await pool.run(bytes.swapcase, data) == data.swapcase()
