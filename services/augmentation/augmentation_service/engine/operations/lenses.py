@@ -154,10 +154,10 @@ def _displaced(image: Image, stream: Stream, distance: int) -> Image:
     if image.dtype == np.uint8 and image.shape[2] == 3:
         # Whole pixels at once, as one number.
         packed = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA).reshape(-1, 4).view(np.uint32)
-        moved = np.take(packed[:, 0], places, mode="clip").view(np.uint8)
+        moved: Image = np.take(packed[:, 0], places, mode="clip").view(np.uint8)
         return cv2.cvtColor(moved.reshape(height, width, 4), cv2.COLOR_RGBA2RGB)
-    pixels: Image = np.take(image.reshape(-1, image.shape[2]), places.reshape(-1), axis=0)
-    return pixels.reshape(image.shape)
+    pixels = np.take(image.reshape(-1, image.shape[2]), places.reshape(-1), axis=0)
+    return np.asarray(pixels).reshape(image.shape)
 
 
 OPERATIONS = (

@@ -1,0 +1,70 @@
+"""Rectangles in whole pixels: drawn by chance, kept apart, painted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from augmentation_service.engine.declarations import Rectangles
+from augmentation_service.engine.images import Image
+from augmentation_service.engine.randomness import Stream
+from augmentation_service.engine.warping import pixel_of
+
+__all__ = ["apart", "painted", "placed", "spans"]
+
+_Corners = tuple[int, int, int, int]
+
+
+def placed(size: tuple[int, int], width: int, height: int, stream: Stream) -> _Corners:
+    """Return a rectangle of that size somewhere in a picture (width, height)."""
+    left = stream.below(size[0] - width + 1)
+    top = stream.below(size[1] - height + 1)
+    return left, top, left + width, top + height
+
+
+def apart(rectangles: Iterable[_Corners]) -> Rectangles:
+    """Return rectangles that cover the same and do not overlap: what is covered is cut off."""
+    found: list[_Corners] = []
+    for rectangle in rectangles:
+        has_area = rectangle[0] < rectangle[2] and rectangle[1] < rectangle[3]
+        pieces = [rectangle] if has_area else []
+        for other in found:
+            pieces = [piece for one in pieces for piece in _without(one, other)]
+        found += pieces
+    return np.array(found, np.int64).reshape(-1, 4)
+
+
+def _without(one: _Corners, other: _Corners) -> list[_Corners]:
+    """Return what of a rectangle lies outside another, in up to four pieces."""
+    left, top = max(one[0], other[0]), max(one[1], other[1])
+    right, bottom = min(one[2], other[2]), min(one[3], other[3])
+    if left >= right or top >= bottom:
+        return [one]
+    pieces = [
+        (one[0], one[1], one[2], top),
+        (one[0], bottom, one[2], one[3]),
+        (one[0], top, left, bottom),
+        (right, top, one[2], bottom),
+    ]
+    return [piece for piece in pieces if piece[0] < piece[2] and piece[1] < piece[3]]
+
+
+def spans(side: int, unit: float, covered: float, phase: float) -> list[tuple[int, int]]:
+    """Return the stretches of a side that are covered: a share of each unit, from a phase on.
+
+    All lengths are in pixels; `phase` is where the first unit begins, 0 or less.
+    """
+    count = int(np.ceil((side - phase) / unit))
+    starts = phase + unit * np.arange(count)
+    edges = np.stack([starts, starts + covered], axis=1)
+    rounded = np.clip(np.floor(edges + 0.5), 0, side).astype(int).tolist()
+    return [(start, end) for start, end in rounded if start < end]
+
+
+def painted(image: Image, rectangles: Rectangles, fill: str) -> Image:
+    """Return the picture with a colour (see `warping.colour_of`) in the rectangles."""
+    result, colour = image.copy(), pixel_of(fill, image)
+    for left, top, right, bottom in rectangles.tolist():
+        result[top:bottom, left:right] = colour
+    return result
