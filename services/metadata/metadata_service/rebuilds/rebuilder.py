@@ -25,6 +25,8 @@ log = logs.get(__name__)
 
 #: Between looks for a rebuild that was asked for elsewhere, or documents that were lost.
 LOOK_EVERY_S = 2.0
+#: … while it is not ready for want of documents: who waits for that should not wait for looks.
+UNREADY_LOOK_S = 0.2
 FILLING = "documents are missing, or not known to be complete, and are read from the log again"
 #: A process that does not renew its lease for so long has lost it.
 LEASE_S, RENEW_EVERY_S = 10.0, 2.0
@@ -107,7 +109,8 @@ class Rebuilder:
             except Exception:
                 log.exception("rebuild_interrupted")
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._look_every_s):
+                soon = min(self._look_every_s, UNREADY_LOOK_S)
+                async with asyncio.timeout(soon if self._missing else self._look_every_s):
                     await self._asked.wait()
             self._asked.clear()
 
