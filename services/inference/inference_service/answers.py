@@ -12,7 +12,7 @@ from imagesystem.events import Analysis, Embedding, Faces, Labels, Objects, Text
 from inference_service.looking import Verdict
 from inference_service.models import Result
 
-__all__ = ["ANSWERS", "Answer", "AnyAnswer", "answer_of", "wanted"]
+__all__ = ["ANSWERS", "Answer", "AnyAnswer", "EmbeddingAnswer", "answer_of", "wanted"]
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="task"):

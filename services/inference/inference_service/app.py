@@ -9,6 +9,7 @@ from functools import partial
 from imagesystem import platform, web
 from imagesystem.health import Health
 from imagesystem.metrics import Metrics
+from imagesystem.models import Shelf
 from imagesystem.platform import Connect
 from imagesystem.topology import CONSUMERS
 from imagesystem.workers import WorkerPool
@@ -18,9 +19,12 @@ from inference_service.bodies import FORM_BYTES
 from inference_service.enquiries import Enquiries
 from inference_service.examination import Examination
 from inference_service.handlers import InferHandler, UploadedHandler
+from inference_service.inventory import Inventory
 from inference_service.looking import prepare_worker
 from inference_service.measures import Measures
 from inference_service.models import Models
+from inference_service.networks.running import Runner
+from inference_service.networks.selection import Selection
 from inference_service.recognition import Recognition
 from inference_service.routes import routes
 from inference_service.settings import Settings
@@ -40,7 +44,11 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
             connected = await stack.enter_async_context(connect(settings, health, metrics))
             bus, originals = connected.bus, connected.bucket("originals")
             models = Models()
-            prepare = partial(prepare_worker, [models[task] for task in settings.planned_tasks])
+            runner = Runner(settings.models_folder, settings.networks, niceness=19)
+            await stack.enter_async_context(runner)
+            selection = Selection(models, Shelf(settings.models_folder), runner)
+            await stack.enter_async_context(selection)
+            prepare = partial(prepare_worker, models.built_in(settings.planned_tasks))
             pool = WorkerPool(settings.worker_count, prepare, niceness=19)
             await stack.enter_async_context(pool)
             examination = Examination(
@@ -49,6 +57,9 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
             recognition = Recognition(bus, originals, examination, measures)
             app.state.recognition, app.state.settings = recognition, settings
             app.state.enquiries = Enquiries(recognition, examination)
+            app.state.inventory = Inventory(models, selection, runner, measures)
+            app.state.runner = runner
+            health.watch("models", lambda: runner.provider_missing)
 
             handlers: dict[str, UploadedHandler | InferHandler] = {
                 "inference-uploaded": UploadedHandler(recognition, settings.planned_tasks),
@@ -65,8 +76,8 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
                     vital=name == "inference-uploaded",
                 )
             for task in TASKS:
-                check = partial(recognition.trouble, task)
-                health.watch(f"model of {task}", check, vital=False)
+                health.watch(f"model of {task}", partial(recognition.trouble, task), vital=False)
+                health.watch(f"choice for {task}", partial(selection.trouble, task), vital=False)
             yield
 
     return web.create_app(

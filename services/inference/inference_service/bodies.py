@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from imagesystem.errors import Rejected
@@ -18,23 +18,31 @@ from litestar.types import Receive
 from inference_service.recognition import Recognition
 from inference_service.settings import Settings
 
-__all__ = ["FORM_BYTES", "picture_of"]
+__all__ = ["FORM_BYTES", "MOST_CHARACTERS", "asked_of"]
 
 #: What a multipart body has besides the file: boundaries, headers of the parts.
 FORM_BYTES = 64 * 1024
 FILE_FIELDS = ("file", "image")
+#: Characters of the longest text; encoders read far fewer.
+MOST_CHARACTERS = 2000
 #: Seconds without a byte of a body after which a request is given up.
 IDLE_S = 60.0
 
 
-class OfImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An uploaded image, instead of a file."""
+class Named(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An uploaded image, or a text, instead of a file."""
 
-    image_id: str
+    image_id: str | msgspec.UnsetType = msgspec.UNSET
+    text: (
+        Annotated[str, msgspec.Meta(min_length=1, max_length=MOST_CHARACTERS)] | msgspec.UnsetType
+    ) = msgspec.UNSET
 
 
-async def picture_of(request: Request[None, None, State], recognition: Recognition) -> bytes:
-    """Return the bytes of the picture that the body holds or names; raises `Rejected`."""
+async def asked_of(request: Request[None, None, State], recognition: Recognition) -> bytes | str:
+    """Return the bytes of the picture that the body holds or names, or the text that it holds.
+
+    Raises `Rejected`.
+    """
     content_type = request.content_type[0]
     request.receive = _impatient(request.receive)
     if content_type == "multipart/form-data":
@@ -45,10 +53,14 @@ async def picture_of(request: Request[None, None, State], recognition: Recogniti
         with _body_errors(request):
             body = await request.body()
         try:
-            image = msgspec.json.decode(body, type=OfImage)
+            named = msgspec.json.decode(body, type=Named)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Rejected(400, "invalid_request", str(error)) from error
-        image_id = parse_image_id(image.image_id)
+        if (named.image_id is msgspec.UNSET) == (named.text is msgspec.UNSET):
+            raise Rejected(400, "invalid_request", "send an image_id or a text, one of them")
+        if isinstance(named.text, str):
+            return named.text
+        image_id = parse_image_id(str(named.image_id))
         await recognition.uploaded(image_id)
         return await recognition.original(image_id)
     raise Rejected(

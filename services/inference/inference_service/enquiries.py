@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import aclosing
 
 from imagesystem.errors import Rejected, Transient
 from imagesystem.workers import WorkerDied
 
+from inference_service.answers import EmbeddingAnswer
 from inference_service.examination import Examination
 from inference_service.looking import Verdict
 from inference_service.models import Result
+from inference_service.networks.network import Network, embed_text
 from inference_service.recognition import Recognition
 
 __all__ = ["Enquiries"]
@@ -72,6 +75,31 @@ class Enquiries:
         if last.transient:
             raise Transient(last.message, code=last.code)
         raise Rejected(422, last.code, last.message)
+
+    async def answer_text(self, text: str) -> EmbeddingAnswer:
+        """Return a text as a vector in the space of the pictures' embeddings.
+
+        Raises `Rejected` 422 `no_text_encoder`, `Transient` as `answer` does.
+        """
+        self._admit()
+        model = self._recognition.models["embedding"]
+        if not isinstance(model.run, Network) or model.run.spec.file("text") is None:
+            raise Rejected(
+                422,
+                "no_text_encoder",
+                f"{model.name} embeds pictures alone; a pair as clip-vit-b32 embeds texts too",
+            )
+        started = time.perf_counter()
+        try:
+            found = await self._examination.pool.run(embed_text, model.run, text)
+        except WorkerDied as error:
+            raise Rejected(422, "unprocessable_text", "its worker died of it") from error
+        return EmbeddingAnswer(
+            model=model.name,
+            model_version=model.version,
+            duration_ms=round((time.perf_counter() - started) * 1000, 3),
+            result=found,
+        )
 
     def _admit(self) -> None:
         pool = self._examination.pool

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from imagesystem import tracing
 from imagesystem.events import Objects, Text
 from imagesystem.metrics import SECONDS, Metrics
@@ -12,16 +15,58 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from inference_service.looking import Decoded, Verdict
 
-__all__ = ["Measures"]
+__all__ = ["Measures", "Pace"]
 
+#: Seconds over which the pace of models is told.
+PACE_S = 60.0
 TENTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """Pictures that a task was answered for in the last minute: how many a second, how long each.
+
+    `mean_ms` is None when there were none.
+    """
+
+    pictures: int
+    per_s: float
+    mean_ms: float | None
+
+
+class _Paces:
+    """When each task was answered, and how long it took; what is older than a minute is gone."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._answers: dict[str, deque[tuple[float, float]]] = {}
+
+    def add(self, task: str, duration_ms: float) -> None:
+        answers = self._answers.setdefault(task, deque())
+        answers.append((self._clock(), duration_ms))
+        self._forget(answers)
+
+    def of(self, task: str) -> Pace:
+        answers = self._answers.get(task, deque())
+        self._forget(answers)
+        count = len(answers)
+        return Pace(
+            pictures=count,
+            per_s=round(count / PACE_S, 3),
+            mean_ms=round(sum(ms for _, ms in answers) / count, 3) if count else None,
+        )
+
+    def _forget(self, answers: deque[tuple[float, float]]) -> None:
+        oldest = self._clock() - PACE_S
+        while answers and answers[0][0] < oldest:
+            answers.popleft()
 
 
 class Measures:
     """The inference metrics, in the registry of the process."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
         self.shared = metrics
+        self._paces = _Paces(clock)
         # done; else the code of the failure. A retry counts again.
         self.tasks = Counter(
             "inference_tasks_total",
@@ -78,6 +123,12 @@ class Measures:
         self.processing_seconds.labels(verdict.task).observe(seconds)
         tracing.record(f"infer {verdict.task}", seconds)
         self.found(verdict.result)
+        if verdict.result is not None:
+            self._paces.add(verdict.task, verdict.duration_ms)
+
+    def pace(self, task: str) -> Pace:
+        """Return how fast a task was answered in the last minute."""
+        return self._paces.of(task)
 
     def found(self, result: object) -> None:
         """Count what a result says was found."""

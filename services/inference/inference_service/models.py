@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 import msgspec
@@ -121,6 +121,10 @@ class Models:
 
     def __getitem__(self, task: str) -> Model:
         return self._in_use[task]
+
+    def built_in(self, tasks: Iterable[str]) -> list[Model]:
+        """Return what comes with the service and is in use for any of `tasks`."""
+        return [self[task] for task in tasks if self[task] is BUILT_IN.get(task)]
 
     def use(self, model: Model) -> None:
         """Have `model` answer its task from now on."""

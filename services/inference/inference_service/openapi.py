@@ -17,6 +17,7 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec import Parameter as Described
 
+from inference_service.bodies import MOST_CHARACTERS
 from inference_service.parameters import CHOICE, OVERLAY, Parameter
 
 __all__ = ["AnswerOperation", "OverlayOperation"]
@@ -55,11 +56,18 @@ class AnswerOperation(Operation):
         of_image = Schema(
             type=OpenAPIType.OBJECT, properties={"image_id": image_id}, required=["image_id"]
         )
+        words = Schema(type=OpenAPIType.STRING, min_length=1, max_length=MOST_CHARACTERS)
+        of_text = Schema(
+            type=OpenAPIType.OBJECT,
+            properties={"text": words},
+            required=["text"],
+            description="for `embedding` alone, where its model has a text encoder",
+        )
         self.request_body = RequestBody(
             required=True,
             content={
                 "multipart/form-data": OpenAPIMediaType(schema=form),
-                "application/json": OpenAPIMediaType(schema=of_image),
+                "application/json": OpenAPIMediaType(schema=Schema(one_of=[of_image, of_text])),
             },
         )
         self.parameters = [*(self.parameters or []), *_queries(CHOICE)]

@@ -13,8 +13,9 @@ from litestar.params import FromPath
 
 from inference_service import parameters
 from inference_service.answers import AnyAnswer, answer_of, wanted
-from inference_service.bodies import picture_of
+from inference_service.bodies import asked_of
 from inference_service.enquiries import Enquiries
+from inference_service.inventory import Inventory, Standing
 from inference_service.openapi import AnswerOperation, OverlayOperation
 from inference_service.overlays import DRAWN
 from inference_service.recognition import Recognition
@@ -27,7 +28,8 @@ __all__ = ["ModelInUse", "ModelsInUse", "routes"]
 class ModelInUse(msgspec.Struct, frozen=True, kw_only=True):
     """A task and what answers it; `active`: it runs on every upload.
 
-    `needs`: tasks whose answers it rests on; `trouble`: why it is left alone for a while, if so.
+    `needs`: tasks whose answers it rests on; `trouble`: why it is left alone for a while, if so;
+    `standing`: how the model does in the process that answers (each replica has its own).
     """
 
     task: str
@@ -35,6 +37,7 @@ class ModelInUse(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     description: str
     active: bool
+    standing: Standing
     needs: tuple[str, ...] = ()
     trouble: str | None = None
 
@@ -58,6 +61,8 @@ async def list_models(state: State) -> ModelsInUse:
     """List the tasks, the model behind each, and whether it runs on every upload."""
     settings: Settings = state.settings
     recognition: Recognition = state.recognition
+    inventory: Inventory = state.inventory
+    standings = await inventory.take(list(TASKS))
     return ModelsInUse(
         models=[
             ModelInUse(
@@ -66,6 +71,7 @@ async def list_models(state: State) -> ModelsInUse:
                 version=recognition.models[task.name].version,
                 description=task.description,
                 active=task.name in settings.planned_tasks,
+                standing=standings[task.name],
                 needs=task.needs,
                 trouble=recognition.trouble(task.name),
             )
@@ -81,13 +87,21 @@ async def list_models(state: State) -> ModelsInUse:
     operation_class=AnswerOperation,
 )
 async def answer_now(task: FromPath[str], request: Request[None, None, State]) -> AnyAnswer:
-    """Run a task on a file (field `file` or `image`) or on an uploaded image; nothing is kept."""
+    """Run a task on a file (field `file` or `image`) or on an uploaded image; nothing is kept.
+
+    `embedding` takes a text too, where its model has a text encoder: its vector lies where those
+    of pictures do that show what it says.
+    """
     task = _known(task)
     choice = parameters.read(request.query_params.multi_items(), parameters.CHOICE)
     recognition: Recognition = request.app.state.recognition
-    data = await picture_of(request, recognition)
+    asked = await asked_of(request, recognition)
     enquiries: Enquiries = request.app.state.enquiries
-    verdict, result = await enquiries.answer(data, task)
+    if isinstance(asked, str):
+        if task != "embedding":
+            raise Rejected(422, "no_text", f"a text can be embedded; {task} is about pictures")
+        return await enquiries.answer_text(asked)
+    verdict, result = await enquiries.answer(asked, task)
     return answer_of(verdict, wanted(result, task, **choice))
 
 

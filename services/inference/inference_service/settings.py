@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -9,6 +11,9 @@ from imagesystem.settings import ServiceSettings
 from imagesystem.workers import usable_cores, usable_memory
 
 from inference_service.looking import Limits
+from inference_service.networks.batching import BatchLimits
+from inference_service.networks.host import HostLimits
+from inference_service.networks.sessions import Provider
 from inference_service.tasks import TASKS, in_order
 
 __all__ = ["Settings"]
@@ -44,6 +49,31 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
             description="tasks run on every upload, comma-separated",
         ),
     ] = ",".join(TASKS)
+    models_dir: Annotated[
+        str,
+        msgspec.Meta(
+            description="folder of models that were pulled or added; empty: what comes with the "
+            "service answers everything"
+        ),
+    ] = ""
+    provider: Annotated[
+        Provider, msgspec.Meta(description="what runs models of MODELS_DIR: nothing else is taken")
+    ] = "cpu"
+    batch_max: Annotated[
+        int, msgspec.Meta(ge=1, le=64, description="pictures that a model looks at together")
+    ] = 8
+    batch_wait_ms: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0, le=1000, description="milliseconds that the first of them waits for others"
+        ),
+    ] = 2.0
+    model_idle_s: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0, description="seconds without a picture after which a model is unloaded; 0: never"
+        ),
+    ] = 900.0
     poison_sha256: Annotated[
         str,
         msgspec.Meta(
@@ -70,6 +100,21 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
         """How many worker processes to start: by default one per core, if memory allows."""
         each = max(WORKER_BYTES.get(task, PLAIN_WORKER_BYTES) for task in self.planned_tasks)
         return self.workers or max(1, min(usable_cores(), usable_memory() // each))
+
+    @property
+    def models_folder(self) -> Path:
+        """Where models lie; without a folder, one where none ever does."""
+        return Path(self.models_dir or os.devnull)
+
+    @property
+    def networks(self) -> HostLimits:
+        """What the process that runs models keeps to."""
+        return HostLimits(
+            provider=self.provider,
+            threads=usable_cores(),
+            batch=BatchLimits(most=self.batch_max, wait_s=self.batch_wait_ms / 1000),
+            idle_s=self.model_idle_s,
+        )
 
     @property
     def limits(self) -> Limits:

@@ -128,7 +128,7 @@ class Shelf:
         path = self.folder / IN_USE_FILE
         try:
             return msgspec.json.decode(path.read_bytes(), type=_Choices)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
             raise BadModel(f"{path} cannot be read: {error}") from error

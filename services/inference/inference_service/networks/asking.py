@@ -89,6 +89,8 @@ class Remote:
     ) -> tuple[Told, dict[str, NDArray[Any]]]:
         with self._lock:
             try:
+                if self._connection is not None and self._connection.poll(0):
+                    self.close()  # nothing was asked: what comes is its end
                 if self._connection is None:
                     self._connection = Client(self._socket, family="AF_UNIX")
                 send(self._connection, ask, arrays)

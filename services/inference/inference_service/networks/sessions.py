@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
 from imagesystem.models import BadModel
 from numpy.typing import NDArray
 
@@ -64,6 +63,8 @@ class Session:
     """A network, loaded; may be called from any thread."""
 
     def __init__(self, path: Path, provider: Provider, threads: int) -> None:
+        import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415  see `require_provider`
+
         require_provider(provider)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -103,6 +104,9 @@ class Session:
 
 def require_provider(provider: Provider) -> None:
     """Raise `BadModel` unless this onnxruntime can do what is asked for."""
+    # 60 MB that only the process that runs networks shall need
+    import onnxruntime  # noqa: PLC0415
+
     there = onnxruntime.get_available_providers()
     if PROVIDERS[provider] not in there:
         raise BadModel(
