@@ -23,6 +23,7 @@ from local_stack import (
     dead_letter_commands,
     demo,
     foreground,
+    model_commands,
     nats_config,
     pause_commands,
     queues,
@@ -164,6 +165,7 @@ def show_nats_config() -> None:
 
 app.add_typer(subscriber_commands.app, name="subscriber")
 app.add_typer(dead_letter_commands.app, name="dead-letters")
+app.add_typer(model_commands.app, name="models")
 app.command()(pause_commands.pause)
 app.command()(pause_commands.resume)
 app.command()(rebuild_commands.rebuild)

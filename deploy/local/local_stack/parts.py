@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 from imagesystem.topology import SERVICES
 
-from local_stack import clusters, mongodb
+from local_stack import clusters, models, mongodb
 from local_stack.credentials import Credentials
 from local_stack.errors import StackError
 from local_stack.nats_config import password_variable
@@ -176,6 +176,8 @@ def _service(plan: Plan, service: str, name: str) -> Part:
     depends_on = [*plan.nats]
     if len(plan.nats) > 1:
         environ.setdefault("REPLICAS", str(len(plan.nats)))
+    if service == "inference":
+        environ.setdefault("MODELS_DIR", str(plan.data_dir / models.FOLDER))
     if service == "metadata":
         environ |= _mongodb_environ(plan)
         depends_on += [] if plan.mongodb_url else ["mongodb"]
