@@ -20,19 +20,23 @@ from litestar.di import Provide
 
 from augmentation_service.descriptions import catalogue
 from augmentation_service.engine import REGISTRY
+from augmentation_service.gallery import Gallery
 from augmentation_service.handlers import Handlers
 from augmentation_service.measures import Measures
 from augmentation_service.previews import Previews
 from augmentation_service.rendering import prepare
 from augmentation_service.routes import ROUTES
 from augmentation_service.settings import Settings
+from augmentation_service.shelf import Shelf
 from augmentation_service.studio import Studio
 from augmentation_service.tasks import routes as task_routes
 from augmentation_service.tasks.counter import Counter
+from augmentation_service.tasks.floor import Floor
 from augmentation_service.tasks.ledger import Ledger
 from augmentation_service.tasks.planning import Planner
 from augmentation_service.tasks.reports import Reports
 from augmentation_service.tasks.routes import Desk
+from augmentation_service.tasks.sources import Sources
 from augmentation_service.tasks.units import Units
 from augmentation_service.tasks.upkeep import Upkeep
 from augmentation_service.variants import Variants
@@ -60,8 +64,10 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
                 max_waiting=settings.max_waiting,
                 deadline_s=settings.deadline_s,
             )
-            app.state.studio = Studio(originals, previews, settings)
-            tasks = _Tasks(connected, originals, pool, measures, settings)
+            shelf = app.state.shelf = Shelf(connected.key_value("recipes"), settings.max_steps)
+            app.state.studio = Studio(originals, previews, shelf, settings)
+            app.state.gallery = Gallery(pool)
+            tasks = _Tasks(connected, shelf, pool, measures, settings)
             app.state.desk = tasks.desk
             async with tasks.at_work(connected, health, pool.size):
                 yield
@@ -75,6 +81,8 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
         dependencies={
             "studio": Provide(_provide_studio, sync_to_thread=False),
             "desk": Provide(_provide_desk, sync_to_thread=False),
+            "shelf": Provide(_provide_shelf, sync_to_thread=False),
+            "gallery": Provide(_provide_gallery, sync_to_thread=False),
             "catalogue": Provide(lambda: described, sync_to_thread=False),
         },
     )
@@ -83,6 +91,16 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
 def _provide_studio(state: State) -> Studio:
     studio: Studio = state.studio
     return studio
+
+
+def _provide_shelf(state: State) -> Shelf:
+    shelf: Shelf = state.shelf
+    return shelf
+
+
+def _provide_gallery(state: State) -> Gallery:
+    gallery: Gallery = state.gallery
+    return gallery
 
 
 def _provide_desk(state: State) -> Desk:
@@ -96,18 +114,19 @@ class _Tasks:
     def __init__(
         self,
         connected: Platform,
-        originals: Originals,
+        shelf: Shelf,
         pool: WorkerPool,
         measures: Measures,
         settings: Settings,
     ) -> None:
+        originals = Originals(connected.bus, connected.bucket("originals"))
         variants, ledger = connected.bucket("variants"), Ledger(connected.key_value("tasks"))
-        self._planner = Planner(connected.bus, ledger)
+        self._planner = Planner(connected.bus, ledger, connected.bucket("manifests"), settings)
         self._upkeep = Upkeep(ledger, self._planner, variants, settings)
         self._units = Units(
             bus=connected.bus,
             variants=variants,
-            originals=originals,
+            sources=Sources(originals, variants),
             ledger=ledger,
             pool=pool,
             measures=measures,
@@ -116,13 +135,15 @@ class _Tasks:
         counter = Counter(
             originals=originals,
             variants=variants,
+            shelf=shelf,
             ledger=ledger,
             planner=self._planner,
             measures=measures,
             settings=settings,
         )
-        reports = Reports(ledger, settings.results_ttl_s)
-        self.desk = Desk(counter=counter, reports=reports, ledger=ledger, variants=variants)
+        reports = Reports(connected.bus, ledger, settings.results_ttl_s)
+        floor = Floor(connected.bus, ledger, self._planner, variants, settings.max_steps)
+        self.desk = Desk(counter=counter, reports=reports, floor=floor, variants=variants)
 
     @asynccontextmanager
     async def at_work(

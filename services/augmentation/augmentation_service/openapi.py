@@ -19,28 +19,36 @@ from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from augmentation_service.answers import RECEIPT_HEADER
 from augmentation_service.pictures import FORMATS
-from augmentation_service.requests import PreviewOfImage
+from augmentation_service.requests import PreviewOfImage, ReplayOfImage
 
-__all__ = ["PreviewOperation", "schema_of"]
+__all__ = ["PreviewOperation", "ReplayOperation", "schema_of"]
 
 _DESCRIPTIONS = {
     "image_id": "An image that was uploaded before.",
     "file": "The picture (also as `image`); it is not kept.",
-    "recipe": "A list of steps: operation, parameters, probability.",
+    "recipe": "A list of steps: operation, parameters, probability; or the name of a kept recipe.",
     "seed": "Other seeds, other variants; the same seed, the same variant.",
     "variant": "The number of the variant.",
     "format": "The format of the answer.",
     "quality": "For jpeg and webp; 90 if not given.",
     "boxes": "Boxes to move along, in pixels of the upright picture.",
     "keypoints": "Keypoints to move along, in pixels of the upright picture.",
+    "polygons": "Outlines to move along, in pixels of the upright picture.",
+    "rotated_boxes": "Rotated boxes to move along, in pixels of the upright picture.",
+    "rules": "Which labels are worth keeping.",
+    "others": "Ids of images, for steps that mix several pictures.",
+    "draw": "Draw the labels on the picture.",
+    "variants": "So many variants on a contact sheet.",
+    "tile": "Pixels of a picture on a contact sheet.",
+    "receipt": "The receipt of the variant to make again.",
 }
 #: What goes wrong, by status: the codes of the problems.
 _PROBLEMS = {
     400: "invalid_request, malformed_image_id, malformed_recipe, too_many_steps, "
     "unknown_operation, unknown_parameter, missing_parameter, parameter_out_of_range, "
-    "invalid_parameter, invalid_labels, output_too_large, malformed_multipart, missing_file, "
-    "repeated_field, incomplete_body",
-    404: "unknown_image",
+    "invalid_parameter, invalid_labels, invalid_receipt, too_few_pictures, "
+    "output_too_large, malformed_multipart, missing_file, repeated_field, incomplete_body",
+    404: "unknown_image, unknown_recipe",
     408: "body_timeout",
     410: "image_deleted",
     413: "body_too_large, form_too_large",
@@ -54,10 +62,10 @@ _EXAMPLE = [
 ]
 
 
-def _fields() -> dict[str, Schema]:
+def _fields(kind: type[msgspec.Struct]) -> dict[str, Schema]:
     """Return the schema of every field of a JSON request."""
-    (_, components) = msgspec.json.schema_components([PreviewOfImage], ref_template="#/{name}")
-    fields: dict[str, Any] = components["PreviewOfImage"]["properties"]
+    (_, components) = msgspec.json.schema_components([kind], ref_template="#/{name}")
+    fields: dict[str, Any] = components[kind.__name__]["properties"]
     return {name: _field(name, found, components) for name, found in fields.items()}
 
 
@@ -94,14 +102,22 @@ def schema_of(found: dict[str, Any], components: dict[str, Any]) -> Schema:
         maximum=found.get("maximum"),
         max_length=found.get("maxLength"),
         max_items=found.get("maxItems"),
-        items=schema_of(found["items"], components) if "items" in found else None,
+        items=_items(found, components),
+        prefix_items=[schema_of(inner, components) for inner in found["prefixItems"]]
+        if "prefixItems" in found
+        else None,
         properties=properties or None,
         required=found.get("required"),
     )
 
 
-def _body() -> RequestBody:
-    fields = _fields()
+def _items(found: dict[str, Any], components: dict[str, Any]) -> Schema | None:
+    items = found.get("items")
+    return schema_of(items, components) if isinstance(items, dict) and items else None
+
+
+def _body(kind: type[msgspec.Struct], needed: str) -> RequestBody:
+    fields = _fields(kind)
     of_file = {name: schema for name, schema in fields.items() if name != "image_id"}
     file = Schema(
         type=OpenAPIType.STRING,
@@ -113,14 +129,14 @@ def _body() -> RequestBody:
         content={
             "application/json": OpenAPIMediaType(
                 schema=Schema(
-                    type=OpenAPIType.OBJECT, properties={**fields}, required=["image_id", "recipe"]
+                    type=OpenAPIType.OBJECT, properties={**fields}, required=["image_id", needed]
                 )
             ),
             "multipart/form-data": OpenAPIMediaType(
                 schema=Schema(
                     type=OpenAPIType.OBJECT,
                     properties={"file": file, **of_file},
-                    required=["file", "recipe"],
+                    required=["file", needed],
                 )
             ),
         },
@@ -158,5 +174,13 @@ class PreviewOperation(Operation):
     """The operation of `POST /augmentation/preview`, completed by hand."""
 
     def __post_init__(self) -> None:
-        self.request_body = _body()
+        self.request_body = _body(PreviewOfImage, "recipe")
         self.responses = _responses()
+
+
+@dataclass
+class ReplayOperation(Operation):
+    """The operation of `POST /augmentation/replay`."""
+
+    def __post_init__(self) -> None:
+        self.request_body = _body(ReplayOfImage, "receipt")

@@ -7,16 +7,19 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from imagesystem import logs
 from imagesystem.errors import Rejected, Transient
 from imagesystem.workers import WorkerDied, WorkerPool
 
 from augmentation_service.measures import Measures
-from augmentation_service.rendering import Job, Rendered, render
+from augmentation_service.rendering import Job
 
 __all__ = ["Previews", "Read"]
+
+J = TypeVar("J")
+R = TypeVar("R")
 
 log = logs.get(__name__)
 
@@ -61,18 +64,18 @@ class Previews:
         self._waiting = 0
         self._poison = _Poison()
 
-    async def make(self, read: Read, job: Job) -> Rendered:
-        """Return the variant.
+    async def make(self, function: Callable[[bytes, J], R], read: Read, asked: J, about: Job) -> R:
+        """Return what `function(bytes, asked)` makes in a worker; `about` says of which picture.
 
-        Raises what `render` and `read` raise; `Rejected` 422 `unprocessable_picture` (it kills
+        Raises what `function` and `read` raise; `Rejected` 422 `unprocessable_picture` (it kills
         its worker); `Transient`: `too_busy`, `deadline_exceeded`.
         """
         outcome = "failed"
         try:
-            if job.source in self._poison:
+            if about.source in self._poison:
                 raise _unprocessable()
             async with self._place():
-                rendered = await self._rendered(await read(), job)
+                made = await self._made(function, await read(), asked, about)
             outcome = "made"
         except Rejected:
             outcome = "refused"
@@ -82,7 +85,7 @@ class Previews:
             raise
         finally:
             self._measures.previews.labels(outcome).inc()
-        return rendered
+        return made
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -98,27 +101,29 @@ class Previews:
         finally:
             self._places.release()
 
-    async def _rendered(self, data: bytes, job: Job) -> Rendered:
+    async def _made(
+        self, function: Callable[[bytes, J], R], data: bytes, asked: J, about: Job
+    ) -> R:
         started = time.perf_counter()
         try:
-            rendered = await self._twice(data, job)
+            made = await self._twice(function, data, asked)
         except WorkerDied as error:
-            log.warning("unprocessable_picture", source=job.source)
-            self._poison.add(job.source)
+            log.warning("unprocessable_picture", source=about.source)
+            self._poison.add(about.source)
             raise _unprocessable() from error
-        self._measures.preview_seconds.labels(job.format).observe(time.perf_counter() - started)
-        return rendered
+        self._measures.preview_seconds.labels(about.format).observe(time.perf_counter() - started)
+        return made
 
-    async def _twice(self, data: bytes, job: Job) -> Rendered:
+    async def _twice(self, function: Callable[[bytes, J], R], data: bytes, asked: J) -> R:
         try:
-            return await self._once(data, job)
+            return await self._once(function, data, asked)
         except WorkerDied:
             # A first death may be somebody else's doing (out of memory); a second is its own.
-            return await self._once(data, job)
+            return await self._once(function, data, asked)
 
-    async def _once(self, data: bytes, job: Job) -> Rendered:
+    async def _once(self, function: Callable[[bytes, J], R], data: bytes, asked: J) -> R:
         return await self._pool.run(
-            render, data, job, deadline_s=self._deadline_s, called="augment"
+            function, data, asked, deadline_s=self._deadline_s, called="augment"
         )
 
 

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from imagesystem.errors import Rejected
 
-from augmentation_service.engine import MAX_SEED, BadRecipe, Box, Keypoint, Labels, Recipe, parse
+from augmentation_service.datasets import of_labels
+from augmentation_service.engine import (
+    MAX_SEED,
+    BadRecipe,
+    Box,
+    Keypoint,
+    Labels,
+    Polygon,
+    Receipt,
+    Recipe,
+    RotatedBox,
+    Rules,
+    parse,
+)
 from augmentation_service.rendering import Job
 
 __all__ = [
     "Preview",
     "PreviewOfImage",
     "Quality",
+    "Replay",
+    "ReplayOfImage",
     "Seed",
     "converted",
     "decoded",
@@ -23,6 +39,7 @@ __all__ = [
     "invalid",
     "job_of",
     "recipe_of",
+    "recipe_text",
 ]
 
 W = TypeVar("W", bound=msgspec.Struct)
@@ -32,13 +49,45 @@ Quality: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=100)]
 MAX_LABELS = 10_000
 Boxes: TypeAlias = Annotated[list[Box], msgspec.Meta(max_length=MAX_LABELS)]
 Keypoints: TypeAlias = Annotated[list[Keypoint], msgspec.Meta(max_length=MAX_LABELS)]
+Polygons: TypeAlias = Annotated[list[Polygon], msgspec.Meta(max_length=MAX_LABELS)]
+RotatedBoxes: TypeAlias = Annotated[list[RotatedBox], msgspec.Meta(max_length=MAX_LABELS)]
+Others: TypeAlias = Annotated[list[str], msgspec.Meta(max_length=16)]
 
 
-class Preview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One variant of a picture that comes with the request.
+class _Labelled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What comes with a picture; without any labels, none come back.
 
-    `recipe` as `augmentation_service.engine.recipes` describes; without boxes and keypoints,
-    none come back; `quality` is for jpeg and webp.
+    `others`: ids of images, for steps that mix several pictures.
+    """
+
+    boxes: Boxes | None = None
+    keypoints: Keypoints | None = None
+    polygons: Polygons | None = None
+    rotated_boxes: RotatedBoxes | None = None
+    rules: Rules = Rules()
+    others: Others = []
+
+    @property
+    def labels(self) -> Labels | None:
+        """The labels, if there are any."""
+        given = (self.boxes, self.keypoints, self.polygons, self.rotated_boxes)
+        if all(labels is None for labels in given):
+            return None
+        return Labels(
+            boxes=self.boxes or [],
+            keypoints=self.keypoints or [],
+            polygons=self.polygons or [],
+            rotated_boxes=self.rotated_boxes or [],
+            rules=self.rules,
+        )
+
+
+class Preview(_Labelled, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A variant of a picture that comes with the request, or a contact sheet of several.
+
+    `recipe` as `augmentation_service.engine.recipes` describes, or the name of one that is kept;
+    `quality` is for jpeg and webp. `draw`: labels are drawn on the picture. With `variants`, that
+    many from `variant` on, side by side, each fitted into `tile` pixels.
     """
 
     recipe: Any
@@ -46,18 +95,45 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     variant: VariantNumber = 0
     format: Literal["png", "jpeg", "webp"] = "png"
     quality: Quality | None = None
-    boxes: Boxes | None = None
-    keypoints: Keypoints | None = None
+    draw: bool = False
+    variants: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
+    tile: Annotated[int, msgspec.Meta(ge=16, le=1024)] = 256
 
 
 class PreviewOfImage(Preview, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One variant of a picture that was uploaded before."""
+    """The same of a picture that was uploaded before."""
+
+    image_id: str
+
+
+class Replay(_Labelled, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A variant made again from its receipt, of the picture that comes with the request.
+
+    The labels are those that were given then, if a step looked at them.
+    """
+
+    receipt: Receipt
+    format: Literal["png", "jpeg", "webp"] = "png"
+    quality: Quality | None = None
+
+
+class ReplayOfImage(Replay, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same of a picture that was uploaded before."""
 
     image_id: str
 
 
 #: Fields of a form that are JSON.
-_JSON_FIELDS = ("recipe", "boxes", "keypoints")
+_JSON_FIELDS = (
+    "boxes",
+    "keypoints",
+    "polygons",
+    "rotated_boxes",
+    "rules",
+    "others",
+    "receipt",
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(@[0-9]+)?")
 
 
 def invalid(message: str) -> Rejected:
@@ -83,36 +159,40 @@ def converted(values: Any, kind: type[W], *, strict: bool) -> W:
         raise invalid(str(error)) from error
 
 
-def from_json(data: bytes) -> PreviewOfImage:
-    """Return the preview asked for; raises `Rejected` 400 `invalid_request`."""
-    return converted(decoded(data, "the body"), PreviewOfImage, strict=True)
+def recipe_text(text: str) -> Any:
+    """Return the recipe in a field of a form: JSON, or the name of one that is kept."""
+    return text if _NAME.fullmatch(text) else decoded(text, "the field `recipe`")
 
 
-def from_form(fields: Mapping[str, str]) -> Preview:
-    """Return the preview asked for; raises `Rejected` 400 `invalid_request`."""
+def from_json(data: bytes, kind: type[W]) -> W:
+    """Return what is asked for; raises `Rejected` 400 `invalid_request`."""
+    return converted(decoded(data, "the body"), kind, strict=True)
+
+
+def from_form(fields: Mapping[str, str], kind: type[W]) -> W:
+    """Return what is asked for; raises `Rejected` 400 `invalid_request`."""
     values: dict[str, Any] = dict(fields)
+    if "recipe" in values:
+        values["recipe"] = recipe_text(values["recipe"])
     for name in _JSON_FIELDS:
         if name in values:
             values[name] = decoded(values[name], f"the field `{name}`")
-    return converted(values, Preview, strict=False)
+    return converted(values, kind, strict=False)
 
 
-def job_of(preview: Preview, source: str, *, max_pixels: int, max_steps: int) -> Job:
-    """Return the job for a worker; `source` is SHA-256 of the picture.
-
-    Raises `Rejected` 400 with the first fault's code, limit and values; its message has all.
-    """
-    labels = None
-    if preview.boxes is not None or preview.keypoints is not None:
-        labels = Labels(boxes=preview.boxes or [], keypoints=preview.keypoints or [])
+def job_of(preview: Preview, recipe: Recipe, source: str, *, max_pixels: int) -> Job:
+    """Return the job for a worker; `source` is SHA-256 of the picture."""
+    labels = preview.labels
     return Job(
-        recipe=recipe_of(preview.recipe, max_steps),
+        recipe=recipe,
         seed=preview.seed,
         source=source,
         variant=preview.variant,
         format=preview.format,
         quality=preview.quality,
-        labels=labels,
+        given=None if labels is None else of_labels(labels),
+        rules=preview.rules,
+        draw=preview.draw,
         max_pixels=max_pixels,
     )
 

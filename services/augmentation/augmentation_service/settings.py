@@ -43,6 +43,13 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     variants_bytes: Annotated[
         int, Meta(ge=0, description="bytes of all variants; 0: as much as NATS may keep")
     ] = 0
+    max_order_bytes: Annotated[
+        int,
+        Meta(ge=1024, description="bytes of the order of a task: its recipe, its ids, its labels"),
+    ] = 8 * 1024 * 1024
+    max_task_upload_bytes: Annotated[
+        int, Meta(ge=1, description="bytes of all pictures that come with a task")
+    ] = 1024**3
     max_task_images: Annotated[int, Meta(ge=1, description="images of a task")] = 10_000
     max_task_variants: Annotated[
         int, Meta(ge=1, description="variants of an image, or results of it in a batch, in a task")

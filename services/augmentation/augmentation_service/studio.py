@@ -1,75 +1,157 @@
-"""A preview from its request to its variant: read, check, find the picture, make it."""
+"""A preview from its request to its variant: read, check, find the pictures, make it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TypeAlias, TypeVar
 
+import msgspec
+from imagesystem.errors import Rejected
 from imagesystem.ids import parse_image_id
 from imagesystem.originals import Originals
 
 from augmentation_service import bodies, forms, requests
 from augmentation_service.bodies import Receive, Spool
+from augmentation_service.datasets import of_labels
 from augmentation_service.forms import Limits
-from augmentation_service.previews import Previews
-from augmentation_service.rendering import Job, Rendered
-from augmentation_service.requests import Preview
+from augmentation_service.mixing import others_needed
+from augmentation_service.previews import Previews, Read
+from augmentation_service.rendering import (
+    Job,
+    Other,
+    Rendered,
+    ReplayJob,
+    ReplayMade,
+    Sheet,
+    SheetJob,
+    made_again,
+    render,
+    sheet,
+)
+from augmentation_service.requests import Preview, PreviewOfImage, Replay, ReplayOfImage
 from augmentation_service.settings import Settings
+from augmentation_service.shelf import Shelf
 
-__all__ = ["Studio"]
+__all__ = ["FORM_OVERHEAD", "Asked", "Studio"]
 
 #: Boundaries and headers of a form's parts, which are nobody's content.
 FORM_OVERHEAD = 256 * 1024
+W = TypeVar("W", bound=msgspec.Struct)
+R = TypeVar("R")
+#: Given what was asked for, the picture's SHA-256, and how to read it.
+_Do: TypeAlias = Callable[[W, str, Read], Awaitable[R]]
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A request whose body is to be read: `kind` is its media type."""
+
+    kind: str
+    boundary: str
+    receive: Receive
+    headers: Mapping[str, str]
 
 
 class Studio:
-    """What the preview route calls."""
+    """What the routes of previews call."""
 
-    def __init__(self, originals: Originals, previews: Previews, settings: Settings) -> None:
+    def __init__(
+        self, originals: Originals, previews: Previews, shelf: Shelf, settings: Settings
+    ) -> None:
         self._originals = originals
         self._previews = previews
+        self._shelf = shelf
         self._settings = settings
         self._limits = Limits(
             max_upload_bytes=settings.max_upload_bytes,
             max_request_bytes=settings.max_request_bytes,
         )
 
-    async def of_image(self, receive: Receive, headers: Mapping[str, str]) -> Rendered:
-        """Make a variant of an image that was uploaded before; the body is JSON.
+    async def preview(self, asked: Asked) -> Rendered | Sheet:
+        """Make a variant, or a contact sheet of several; nothing of it is kept.
 
-        Raises `Rejected`: 400 (what `requests` raises, `malformed_image_id`), 404, 408, 410,
-        413, 415, and what `Previews.make` raises.
+        Of an image that was uploaded before if the body is JSON, of the picture in a form. Raises
+        `Rejected`: 400 (what `requests` raises, `malformed_image_id`), 404, 408, 410, 413, 415,
+        and what `Previews.make` raises.
         """
-        allowed = self._limits.max_request_bytes
-        bodies.check_headers(headers, "MAX_REQUEST_BYTES", allowed)
-        pieces = bodies.read(receive, "MAX_REQUEST_BYTES", allowed, self._settings.idle_timeout_s)
-        preview = requests.from_json(b"".join([piece async for piece in pieces]))
-        image_id = parse_image_id(preview.image_id)
-        original = await self._originals.find(image_id)
-        job = self._job(preview, original.sha256)
-        return await self._previews.make(lambda: self._originals.whole(original), job)
+        return await self._done(asked, PreviewOfImage, Preview, self._preview)
 
-    async def of_upload(
-        self, receive: Receive, headers: Mapping[str, str], boundary: str
-    ) -> Rendered:
-        """Make a variant of the picture in a form; nothing of it is kept.
+    async def replay(self, asked: Asked) -> tuple[ReplayMade, bool]:
+        """Make a variant again from its receipt; True if the picture is the receipt's source.
 
-        Raises `Rejected`: what `forms.read`, `requests` and `Previews.make` raise, 408, 413, 415.
+        Raises as `preview` does, and `Rejected` 400 `invalid_receipt`.
         """
+        return await self._done(asked, ReplayOfImage, Replay, self._replay)
+
+    async def _preview(self, preview: Preview, source: str, read: Read) -> Rendered | Sheet:
+        steps, _ = await self._shelf.steps(preview.recipe)
+        recipe = requests.recipe_of(steps, self._settings.max_steps)
+        job = requests.job_of(preview, recipe, source, max_pixels=self._settings.max_pixels)
+        if others_needed(recipe):
+            others = await self._others(preview.others)
+            job = msgspec.structs.replace(job, others=others)
+        if preview.variants is None:
+            rendered: Rendered = await self._previews.make(render, read, job, job)
+            return rendered
+        contacts = SheetJob(job=job, variants=preview.variants, tile=preview.tile)
+        made: Sheet = await self._previews.make(sheet, read, contacts, job)
+        return made
+
+    async def _replay(self, asked: Replay, source: str, read: Read) -> tuple[ReplayMade, bool]:
+        labels = asked.labels
+        job = ReplayJob(
+            receipt=asked.receipt,
+            format=asked.format,
+            quality=asked.quality,
+            max_pixels=self._settings.max_pixels,
+            given=None if labels is None else of_labels(labels),
+            rules=asked.rules,
+            others=await self._others(asked.others),
+        )
+        about = Job(
+            recipe=requests.recipe_of([], self._settings.max_steps),
+            seed=0,
+            source=source,
+            variant=0,
+            format=asked.format,
+            max_pixels=job.max_pixels,
+        )
+        made: ReplayMade = await self._previews.make(made_again, read, job, about)
+        return made, source == asked.receipt.source
+
+    async def _others(self, image_ids: list[str]) -> tuple[Other, ...]:
+        found = []
+        for text in image_ids:
+            original = await self._originals.find(parse_image_id(text))
+            data = await self._originals.whole(original)
+            found.append(Other(data=data, source=original.sha256))
+        return tuple(found)
+
+    async def _done(self, asked: Asked, of_image: type[W], of_file: type[W], do: _Do[W, R]) -> R:
+        if asked.kind == "application/json":
+            allowed = self._limits.max_request_bytes
+            bodies.check_headers(asked.headers, "MAX_REQUEST_BYTES", allowed)
+            pieces = self._pieces(asked, "MAX_REQUEST_BYTES", allowed)
+            wanted = requests.from_json(b"".join([piece async for piece in pieces]), of_image)
+            image_id = parse_image_id(wanted.image_id)  # type: ignore[attr-defined]
+            original = await self._originals.find(image_id)
+            return await do(wanted, original.sha256, lambda: self._originals.whole(original))
+        if asked.kind == "multipart/form-data":
+            return await self._of_form(asked, of_file, do)
+        raise Rejected(
+            415,
+            "unsupported_media_type",
+            "send application/json with an `image_id`, or multipart/form-data with a `file`",
+            headers={"accept-post": "application/json, multipart/form-data"},
+        )
+
+    async def _of_form(self, asked: Asked, of_file: type[W], do: _Do[W, R]) -> R:
         allowed = self._limits.max_upload_bytes
         overhead = self._limits.max_request_bytes + FORM_OVERHEAD
-        bodies.check_headers(headers, "MAX_UPLOAD_BYTES", allowed, overhead)
-        body = bodies.read(
-            receive, "MAX_UPLOAD_BYTES", allowed + overhead, self._settings.idle_timeout_s
-        )
+        bodies.check_headers(asked.headers, "MAX_UPLOAD_BYTES", allowed, overhead)
+        body = self._pieces(asked, "MAX_UPLOAD_BYTES", allowed + overhead)
         with Spool() as spool:
-            fields = await forms.read(body, boundary, spool, self._limits)
-            job = self._job(requests.from_form(fields), spool.sha256)
-            return await self._previews.make(spool.read, job)
+            fields = await forms.read(body, asked.boundary, spool, self._limits)
+            return await do(requests.from_form(fields, of_file), spool.sha256, spool.read)
 
-    def _job(self, preview: Preview, source: str) -> Job:
-        return requests.job_of(
-            preview,
-            source,
-            max_pixels=self._settings.max_pixels,
-            max_steps=self._settings.max_steps,
-        )
+    def _pieces(self, asked: Asked, limit: str, allowed: int) -> AsyncIterator[bytes]:
+        return bodies.read(asked.receive, limit, allowed, self._settings.idle_timeout_s)

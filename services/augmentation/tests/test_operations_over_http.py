@@ -31,6 +31,8 @@ async def test_operations_are_listed_from_the_engines_table(http: httpx.AsyncCli
 
 async def test_what_is_described_can_be_asked_for(http: httpx.AsyncClient) -> None:
     def least(schema: dict[str, Any]) -> Any:
+        if "pattern" in schema:
+            return schema.get("default", "#102030")
         return schema.get("default", schema.get("minimum", schema.get("enum", [None])[0]))
 
     for operation in (await http.get("/augmentation/operations")).json()["operations"]:
@@ -63,6 +65,13 @@ async def test_the_api_is_described(http: httpx.AsyncClient) -> None:
         "quality",
         "boxes",
         "keypoints",
+        "polygons",
+        "rotated_boxes",
+        "rules",
+        "others",
+        "draw",
+        "variants",
+        "tile",
     }
     assert fields["seed"]["maximum"] == 2**53 - 1
     assert set(fields["boxes"]["items"]["properties"]) >= {"x_min", "y_min", "x_max", "y_max"}

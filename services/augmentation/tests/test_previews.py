@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from augmentation_service.engine import Receipt, fingerprint, parse
 from augmentation_service.measures import Measures
-from augmentation_service.previews import Previews
-from augmentation_service.rendering import Job, Rendered
+from augmentation_service.previews import Previews, Read
+from augmentation_service.rendering import Job, Rendered, render
 from imagesystem.errors import Rejected, Transient
 from imagesystem.metrics import Metrics
 from imagesystem.workers import WorkerDied
@@ -51,6 +51,10 @@ class Pool:
         return RENDERED
 
 
+async def make(made: Previews, read: Read, wanted: Job) -> Rendered:
+    return await made.make(render, read, wanted, wanted)
+
+
 def previews(pool: Any, max_waiting: int = 4) -> tuple[Previews, Metrics]:
     metrics = Metrics()
     made = Previews(pool, Measures(metrics), max_waiting=max_waiting, deadline_s=1)
@@ -65,7 +69,6 @@ def job(source: str = "a") -> Job:
         variant=0,
         format="png",
         max_pixels=100,
-        labels=None,
     )
 
 
@@ -80,7 +83,7 @@ def counted(metrics: Metrics, outcome: str) -> float | None:
 async def test_a_death_that_is_not_the_pictures_own_is_forgiven() -> None:
     pool = Pool(WorkerDied("died"))
     made, metrics = previews(pool)
-    assert await made.make(read, job()) == RENDERED
+    assert await make(made, read, job()) == RENDERED
     assert pool.calls == 2
     assert counted(metrics, "made") == 1
 
@@ -90,10 +93,10 @@ async def test_a_picture_that_kills_twice_is_refused_and_remembered() -> None:
     made, metrics = previews(pool)
     for _ in range(3):
         with pytest.raises(Rejected) as caught:
-            await made.make(read, job("poison"))
+            await make(made, read, job("poison"))
         assert (caught.value.status, caught.value.code) == (422, "unprocessable_picture")
     assert pool.calls == 2, "not tried again"
-    assert await made.make(read, job("innocent")) == RENDERED
+    assert await make(made, read, job("innocent")) == RENDERED
     assert counted(metrics, "refused") == 3
 
 
@@ -102,15 +105,15 @@ async def test_too_many_are_turned_away() -> None:
     pool.gate.clear()
     made, metrics = previews(pool, max_waiting=3)
     # One works, one has its bytes ready, three wait.
-    tasks = [asyncio.create_task(made.make(read, job())) for _ in range(5)]
+    tasks = [asyncio.create_task(make(made, read, job())) for _ in range(5)]
     await asyncio.sleep(0.01)
     with pytest.raises(Transient) as caught:
-        await made.make(read, job())
+        await make(made, read, job())
     assert caught.value.code == "too_busy"
     assert counted(metrics, "busy") == 1
     pool.gate.set()
     assert await asyncio.gather(*tasks) == [RENDERED] * 5
-    assert await made.make(read, job()) == RENDERED
+    assert await make(made, read, job()) == RENDERED
 
 
 async def test_errors_free_their_place() -> None:
@@ -118,13 +121,13 @@ async def test_errors_free_their_place() -> None:
     made, metrics = previews(pool)
     for _ in range(5):
         with pytest.raises(Transient):
-            await made.make(read, job())
+            await make(made, read, job())
 
     async def fail() -> bytes:
         raise Rejected(404, "unknown_image", "gone")
 
     for _ in range(5):
         with pytest.raises(Rejected):
-            await made.make(fail, job())
-    assert await made.make(read, job()) == RENDERED
+            await make(made, fail, job())
+    assert await make(made, read, job()) == RENDERED
     assert counted(metrics, "failed") == 5

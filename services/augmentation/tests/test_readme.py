@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-from augmentation_service.engine import REGISTRY
 from augmentation_service.settings import Settings
 from imagesystem.settings import ServiceSettings
 
@@ -19,11 +18,3 @@ def test_every_setting_is_in_the_readme() -> None:
             row = next(line for line in README.splitlines() if f"`{field.name.upper()}`" in line)
             default = row.rsplit("|", 2)[1].replace(" ", "")
             assert float(default) == field.default, row
-
-
-def test_every_operation_is_in_the_readme_under_its_category() -> None:
-    for operation in REGISTRY.values():
-        row = next(
-            line for line in README.splitlines() if line.startswith(f"| {operation.category}")
-        )
-        assert f"`{operation.name}`" in row

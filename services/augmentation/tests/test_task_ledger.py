@@ -49,6 +49,10 @@ def planning(of: Task) -> Received[Event]:
     return Received(event=command, subject=command.subject, sequence=1, published_at=ids.now())
 
 
+def planner_of(bus: MemoryBus, ledger: Ledger) -> Planner:
+    return Planner(bus, ledger, MemoryBucket("manifests"), Settings())
+
+
 class DyingBus(MemoryBus):
     """Goes away after so many publishes, as a process does that is killed."""
 
@@ -70,7 +74,7 @@ class DyingBus(MemoryBus):
 async def test_a_plan_that_died_goes_on(lives: int) -> None:
     made, ledger, bus = task(), Ledger(MemoryKeyValue("tasks")), DyingBus(lives)
     await ledger.create(made)
-    planner = Planner(bus, ledger)
+    planner = planner_of(bus, ledger)
     try:
         await planner.plan(planning(made))
     except Unavailable:
@@ -117,7 +121,7 @@ async def test_an_old_task_is_removed_with_all_it_made_and_no_other() -> None:
         ),
     )
     settings = Settings(results_ttl_s=1e-6)
-    await Upkeep(ledger, Planner(bus, ledger), variants, settings).round()
+    await Upkeep(ledger, planner_of(bus, ledger), variants, settings).round()
     assert await ledger.task(old.task_id, fresh=True) is None
     assert await keys.count(f"augmentation.{old.task_id}.>") == 0
     kept = {info.name async for info in variants.watch(follow=False) if info is not None}
@@ -131,10 +135,50 @@ async def test_a_task_that_stands_still_is_planned_again_unless_it_is_cancelled(
     for made in (open_one, cancelled):
         await ledger.create(made)
     await ledger.cancel(cancelled.task_id)
-    upkeep = Upkeep(ledger, Planner(bus, ledger), MemoryBucket("variants"), Settings())
+    upkeep = Upkeep(ledger, planner_of(bus, ledger), MemoryBucket("variants"), Settings())
     await upkeep.round()
     await upkeep.round()
     assert list(bus.log) == [f"commands.v1.plan.{open_one.task_id}"]
+
+
+async def test_what_is_resumed_is_planned_again_but_for_what_is_made() -> None:
+    made, ledger, bus = task(1, 10), Ledger(MemoryKeyValue("tasks")), MemoryBus()
+    await ledger.create(made)
+    planner = planner_of(bus, ledger)
+    await planner.plan(planning(made))
+    for number in (2, 5):
+        await ledger.record(made.task_id, result(made, number))
+    await ledger.pause(made.task_id)
+    assert not await ledger.is_open(made.task_id)
+    bus.log.clear()  # handled while it was paused: dropped
+    await planner.plan(planning(made))
+    assert not bus.log
+    await ledger.resume(made.task_id)
+    await planner.plan(planning(made))
+    numbers = {int(subject.rpartition(".")[2]) for subject in bus.log}
+    assert numbers == set(range(10)) - {2, 5}
+
+
+async def test_what_is_cancelled_is_neither_paused_nor_resumed() -> None:
+    made, ledger = task(), Ledger(MemoryKeyValue("tasks"))
+    await ledger.create(made)
+    await ledger.cancel(made.task_id)
+    for turn in (ledger.pause, ledger.resume):
+        state = await turn(made.task_id)
+        assert state is not None
+        assert state.phase == "cancelled"
+
+
+def test_pictures_to_mix_in_are_others_each_once_and_the_same_whoever_asks() -> None:
+    made = task(5, 20)
+    for number in range(made.total):
+        unit = made.unit(number)
+        places = made.others(unit, 3)
+        assert len(set(places)) == 3
+        assert unit.place not in places
+        assert made.others(unit, 3) == places
+    assert sorted(made.others(made.unit(0), 9)) == [1, 2, 3, 4]
+    assert len({tuple(made.others(made.unit(n), 3)) for n in range(20)}) > 1
 
 
 def test_a_unit_is_the_same_whoever_asks() -> None:

@@ -8,8 +8,9 @@ from typing import Any, cast
 import pytest
 from augmentation_service.measures import Measures
 from augmentation_service.settings import Settings
-from augmentation_service.tasks.documents import Task
+from augmentation_service.tasks.documents import SentFile, Task
 from augmentation_service.tasks.ledger import Ledger
+from augmentation_service.tasks.sources import Sources
 from augmentation_service.tasks.units import Units
 from imagesystem import ids
 from imagesystem.bus import Received
@@ -45,7 +46,9 @@ class Bench:
         self.units = Units(
             bus=self.platform.bus,
             variants=variants,
-            originals=Originals(self.platform.bus, self.platform.bucket("originals")),
+            sources=Sources(
+                Originals(self.platform.bus, self.platform.bucket("originals")), variants
+            ),
             ledger=self.ledger,
             pool=cast("WorkerPool", self.pool),
             measures=Measures(Metrics()),
@@ -55,16 +58,15 @@ class Bench:
         self.task = Task(
             task_id=task_id,
             kind="scale",
-            images=[task_id],
             variants=1,
             created_at=ids.now(),
             chains=[[]],
-            uploaded="0" * 64,
+            files=[SentFile(name="p.png", sha256="0" * 64, size_bytes=7)],
         )
 
     async def begin(self) -> None:
         await self.ledger.create(self.task)
-        await self.platform.bucket("variants").put(self.task.source, b"picture")
+        await self.platform.bucket("variants").put(self.task.file_object(0), b"picture")
 
     def delivery(self, attempts: int) -> Received[Event]:
         command = Augment(task_id=self.task.task_id, number=0, requested_at=ids.now())

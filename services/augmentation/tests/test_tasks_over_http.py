@@ -303,7 +303,20 @@ async def test_a_task_that_cannot_be_written_down_is_refused(
 async def test_the_schema_tells_what_a_task_takes(http: httpx.AsyncClient) -> None:
     paths = (await http.get("/augmentation/schema/openapi.json")).json()["paths"]
     for path, fields in (
-        ("tasks", {"ids", "recipe", "variants", "seed", "format", "quality"}),
+        (
+            "tasks",
+            {
+                "ids",
+                "query",
+                "recipe",
+                "variants",
+                "seed",
+                "format",
+                "quality",
+                "labels",
+                "rules",
+            },
+        ),
         ("batch", {"ids", "operations", "format", "quality"}),
         ("scale", {"image_id", "width", "height", "preserve_ratio", "format", "quality"}),
     ):

@@ -16,6 +16,7 @@ from augmentation_service.tasks.orders import (
     ScaleOrder,
     ScaleOrderOfImage,
     TaskOrder,
+    TaskOrderOfFiles,
 )
 from augmentation_service.tasks.reports import Results, TaskList, TaskReport
 
@@ -33,7 +34,10 @@ _DESCRIPTIONS = {
     "ids": "Images that were uploaded before, each once.",
     "image_id": "An image that was uploaded before.",
     "file": "The picture (also as `image`); it is kept as long as the task.",
-    "recipe": "A list of steps: operation, parameters, probability.",
+    "query": "Filters as of GET /metadata/images/list, each a value or a list; in place of ids.",
+    "recipe": "A list of steps: operation, parameters, probability; or the name of a kept recipe.",
+    "labels": "Labels to move along: format plain, coco, voc or yolo.",
+    "rules": "Which labels are worth keeping.",
     "variants": "How many to make of each image.",
     "seed": "Other seeds, other variants; the same seed, the same variants.",
     "operations": "Each is done on every image; a list of operations is done one by one.",
@@ -49,7 +53,9 @@ ACCEPTED = {
 REPORT = {200: ResponseSpec(TaskReport, generate_examples=False, description="The task")}
 TASKS = {200: ResponseSpec(TaskList, generate_examples=False, description="A page of tasks")}
 RESULTS = {
-    200: ResponseSpec(Results, generate_examples=False, description="A page of results, or a ZIP")
+    200: ResponseSpec(
+        Results, generate_examples=False, description="A page of results, or all as one file"
+    )
 }
 
 
@@ -83,7 +89,8 @@ class TaskOperation(Operation):
     """The operation of `POST /augmentation/tasks`."""
 
     def __post_init__(self) -> None:
-        self.request_body = RequestBody(required=True, content=_json(TaskOrder))
+        content = {**_json(TaskOrder), **_form(TaskOrderOfFiles)}
+        self.request_body = RequestBody(required=True, content=content)
 
 
 @dataclass

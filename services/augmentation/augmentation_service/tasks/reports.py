@@ -7,16 +7,23 @@ from typing import Literal, TypeAlias
 
 import msgspec
 from imagesystem import ids
+from imagesystem.bus import Bus
 from imagesystem.errors import Rejected
+from imagesystem.manifests import Problem
+from imagesystem.topology import CONSUMERS
 
 from augmentation_service.tasks.documents import Kind, Outcome, Result, Task
+from augmentation_service.tasks.exports import EXPORTS
 from augmentation_service.tasks.ledger import Ledger, Tally
 
 __all__ = ["Failure", "Item", "Links", "Reports", "Results", "TaskList", "TaskReport"]
 
-Status: TypeAlias = Literal["planning", "running", "done", "failed", "cancelled"]
+Status: TypeAlias = Literal[
+    "resolving", "planning", "running", "paused", "done", "failed", "cancelled"
+]
 #: Failures told with the task; all of them come in pages of results.
 _FAILURES_TOLD = 20
+UNITS = CONSUMERS["augmentation-units"]
 
 
 class Links(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +33,13 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
     results: str
     failures: str
     zip: str
+    webdataset: str
+    coco: str
+    yolo: str
+    voc: str
     cancel: str
+    pause: str
+    resume: str
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +56,12 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     """A task and how far it is.
 
-    `status`: `planning` (its units are being queued, the first may be done), `running`, `done`
-    (all ended, some perhaps failed), `failed` (all ended, all failed), `cancelled`. `progress`
-    is the share of units that ended; `rate_per_s` units that ended per second since it began;
-    `seconds_left` at that rate. `failures`: the first twenty.
+    `status`: `resolving` (its query is being resolved, `total` is not known), `planning` (its
+    units are being queued, the first may be done), `running`, `paused`, `done` (all ended, some
+    perhaps failed), `failed` (all ended, all failed, or a `problem` with the whole), `cancelled`.
+    `progress` is the share of units that ended; `rate_per_s` units that ended per second since it
+    began; `seconds_left` at that rate. `failures`: the first twenty. `paused_until`: all tasks
+    are paused until then.
     """
 
     id: str
@@ -63,6 +78,9 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_s: float | None
     seconds_left: float | None
     failures: list[Failure]
+    problem: Problem | None
+    paused_until: datetime | None
+    recipe_name: str | None
     links: Links
 
 
@@ -90,7 +108,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 class Reports:
     """What the routes that tell about tasks call; `ttl_s`: how long tasks are kept."""
 
-    def __init__(self, ledger: Ledger, ttl_s: float) -> None:
+    def __init__(self, bus: Bus, ledger: Ledger, ttl_s: float) -> None:
+        self._bus = bus
         self._ledger = ledger
         self._ttl = timedelta(seconds=ttl_s)
 
@@ -124,10 +143,13 @@ class Reports:
             planned=tally.planned,
             done=tally.done,
             failed=tally.failed,
-            progress=round(ended / task.total, 4),
+            progress=round(ended / task.total, 4) if task.total else 0.0,
             rate_per_s=rate,
             seconds_left=None if over or not rate else round((task.total - ended) / rate, 1),
             failures=[_failure(result) for result in failures],
+            problem=tally.problem,
+            paused_until=None if over else await self._bus.paused_until(UNITS),
+            recipe_name=task.recipe_name,
             links=_links(task.task_id),
         )
 
@@ -167,10 +189,16 @@ def _is_id(text: str) -> bool:
 
 
 def _status(task: Task, tally: Tally) -> Status:
-    if tally.done + tally.failed >= task.total:
+    if tally.problem is not None:
+        return "failed"
+    if task.total and tally.done + tally.failed >= task.total:
         return "done" if tally.done else "failed"
-    if tally.cancelled:
+    if tally.phase in ("paused", "cancelled"):
+        return tally.phase
+    if tally.phase is None:
         return "cancelled"
+    if not task.total:
+        return "resolving"
     return "planning" if tally.planned < task.total else "running"
 
 
@@ -205,6 +233,8 @@ def _links(task_id: str) -> Links:
         self=f"/augmentation/tasks/{task_id}",
         results=f"/augmentation/results/{task_id}",
         failures=f"/augmentation/results/{task_id}?outcome=failed",
-        zip=f"/augmentation/results/{task_id}?format=zip",
         cancel=f"/augmentation/tasks/{task_id}/cancel",
+        pause=f"/augmentation/tasks/{task_id}/pause",
+        resume=f"/augmentation/tasks/{task_id}/resume",
+        **{name: f"/augmentation/results/{task_id}?format={name}" for name in EXPORTS},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,13 +10,13 @@ from imagesystem.errors import Rejected
 from imagesystem.objects import Bucket
 from litestar import MediaType, Request, Response, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, QueryParameter, SkipValidation
+from litestar.params import FromPath, JSONBody, QueryParameter, SkipValidation
 from litestar.response import Stream
 
-from augmentation_service.tasks.archives import archive
 from augmentation_service.tasks.counter import Counter
 from augmentation_service.tasks.documents import Outcome, Task
-from augmentation_service.tasks.ledger import Ledger
+from augmentation_service.tasks.exports import EXPORTS, ExportFormat
+from augmentation_service.tasks.floor import Floor
 from augmentation_service.tasks.openapi import (
     ACCEPTED,
     REPORT,
@@ -41,8 +42,20 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
 
     counter: Counter
     reports: Reports
-    ledger: Ledger
+    floor: Floor
     variants: Bucket
+
+
+class PauseOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For how long all units shall wait, in seconds."""
+
+    for_s: Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
+
+
+class PauseReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Until when all units wait; null: they do not."""
+
+    paused_until: datetime | None
 
 
 GivenDesk = NamedDependency[SkipValidation[Desk]]
@@ -83,9 +96,15 @@ def _must_be_json(request: AnyRequest) -> None:
     tags=["tasks"],
 )
 async def order_task(request: AnyRequest, desk: GivenDesk) -> Response[bytes]:
-    """Make variants of many images: `ids`, `recipe`, `variants`, `seed`, `format`, `quality`."""
-    _must_be_json(request)
-    return await _accepted(desk, await desk.counter.augment(request.receive, request.headers))
+    """Make variants of many pictures: of `ids`, of what a `query` finds, or of files in a form."""
+    kind, options = request.content_type
+    if kind == "multipart/form-data":
+        boundary = options.get("boundary", "")
+        task = await desk.counter.augment_files(request.receive, request.headers, boundary)
+    else:
+        _must_be_json(request)
+        task = await desk.counter.augment(request.receive, request.headers)
+    return await _accepted(desk, task)
 
 
 @post(
@@ -139,8 +158,41 @@ async def show_task(task_id: FromPath[str], desk: GivenDesk) -> Response[bytes]:
 
 async def _cancelled(task_id: str, desk: Desk) -> Response[bytes]:
     task = await desk.reports.task(task_id)
-    await desk.ledger.cancel(task.task_id)
+    await desk.floor.cancel(task)
     return _json(await desk.reports.report(task), 202)
+
+
+@post(
+    "/augmentation/tasks/{task_id:str}/pause", status_code=202, responses=ACCEPTED, tags=["tasks"]
+)
+async def pause_task(task_id: FromPath[str], desk: GivenDesk) -> Response[bytes]:
+    """Make no units of a task for now; it stays so until it is resumed, or expires."""
+    task = await desk.reports.task(task_id)
+    await desk.floor.pause(task)
+    return _json(await desk.reports.report(task), 202)
+
+
+@post(
+    "/augmentation/tasks/{task_id:str}/resume", status_code=202, responses=ACCEPTED, tags=["tasks"]
+)
+async def resume_task(task_id: FromPath[str], desk: GivenDesk) -> Response[bytes]:
+    """Let a paused task go on: what has no result yet is made."""
+    task = await desk.reports.task(task_id)
+    await desk.floor.resume(task)
+    return _json(await desk.reports.report(task), 202)
+
+
+@post("/augmentation/pause", status_code=200, tags=["tasks"])
+async def pause_all(data: JSONBody[PauseOrder], desk: GivenDesk) -> PauseReport:
+    """Let all units wait, on all replicas, for `for_s` seconds; they go on by themselves then."""
+    return PauseReport(paused_until=await desk.floor.pause_all(data.for_s))
+
+
+@post("/augmentation/resume", status_code=200, tags=["tasks"])
+async def resume_all(desk: GivenDesk) -> PauseReport:
+    """End a pause of all units, whoever began it."""
+    await desk.floor.resume_all()
+    return PauseReport(paused_until=None)
 
 
 @post(
@@ -166,19 +218,22 @@ async def list_results(
     limit: Limit = 100,
     cursor: Cursor = 0,
     outcome: Annotated[Outcome, QueryParameter(name="outcome")] = "done",
-    format_: Annotated[Literal["json", "zip"] | None, QueryParameter(name="format")] = None,
+    format_: Annotated[Literal["json"] | ExportFormat | None, QueryParameter(name="format")] = None,
 ) -> Response[bytes] | Stream:
-    """List the results of a task, or send all its pictures as a ZIP.
+    """List the results of a task, or send all its pictures as one file.
 
-    A ZIP is sent for `format=zip` and for `Accept: application/zip`.
+    `format`: `zip` (also for `Accept: application/zip`), `webdataset` (a tar), or a data set in a
+    ZIP with the labels of its variants: `coco`, `yolo`, `voc`.
     """
     task = await desk.reports.task(task_id)
     preferred = request.accept.best_match([MediaType.JSON, ZIP])
-    if format_ == "zip" or (format_ is None and preferred == ZIP):
-        name = f'attachment; filename="{task_id}.zip"'
+    wanted = ("zip" if preferred == ZIP else "json") if format_ is None else format_
+    if wanted != "json":
+        export = EXPORTS[wanted]
+        name = f'attachment; filename="{task_id}.{export.extension}"'
         return Stream(
-            archive(task, desk.ledger, desk.variants),
-            media_type=ZIP,
+            export.make(desk.floor.exporter(task)),
+            media_type=export.media_type,
             headers={**_NO_STORE, "content-disposition": name, "vary": "accept"},
         )
     page = await desk.reports.results(task, outcome, cursor, limit)
@@ -216,6 +271,10 @@ ROUTES = [
     show_task,
     cancel_task,
     delete_task,
+    pause_task,
+    resume_task,
+    pause_all,
+    resume_all,
     list_results,
     send_result,
 ]

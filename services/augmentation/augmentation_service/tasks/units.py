@@ -16,21 +16,25 @@ from imagesystem.bus import Bus, Received
 from imagesystem.errors import ImageDeleted, Permanent, Rejected, Transient
 from imagesystem.events import Augment, Augmented, Event
 from imagesystem.objects import Bucket
-from imagesystem.originals import Originals
 from imagesystem.workers import WorkerPool
 
 from augmentation_service import requests
 from augmentation_service.edits import Edited, EditJob, edit
+from augmentation_service.engine import MovedLabels
 from augmentation_service.measures import Measures
-from augmentation_service.rendering import Job, render
+from augmentation_service.mixing import others_needed
+from augmentation_service.rendering import Job, Rendered, render
 from augmentation_service.settings import Settings
 from augmentation_service.tasks.documents import Result, Task, Unit
 from augmentation_service.tasks.ledger import Ledger
+from augmentation_service.tasks.sources import Sources
 
 __all__ = ["Units"]
 
 log = logs.get(__name__)
 
+#: Labels of a variant in its result, and in its fact: longer ones are an object beside it.
+_LABELS_TOLD_BYTES, _LABELS_SAID_BYTES = 64 * 1024, 4 * 1024
 #: What is no failure of ours and no reason to keep the command: the image went away meanwhile.
 _GONE = ("image_deleted", "unknown_image")
 #: A unit that takes too long, or kills its worker, does so again; a first time may be somebody
@@ -46,7 +50,7 @@ class Units:
         *,
         bus: Bus,
         variants: Bucket,
-        originals: Originals,
+        sources: Sources,
         ledger: Ledger,
         pool: WorkerPool,
         measures: Measures,
@@ -54,7 +58,7 @@ class Units:
     ) -> None:
         self._bus = bus
         self._variants = variants
-        self._originals = originals
+        self._sources = sources
         self._ledger = ledger
         self._pool = pool
         self._measures = measures
@@ -68,7 +72,7 @@ class Units:
         if not isinstance(command, Augment):
             return
         task_id, number = command.task_id, command.number
-        if await self._ledger.state(task_id) != "open":
+        if not await self._ledger.is_open(task_id):
             return
         task = await self._ledger.task(task_id)
         if task is None or number >= task.total:
@@ -90,7 +94,7 @@ class Units:
             self._measures.units.labels("done").inc()
         if await self._ledger.state(task_id) is None:
             # It expired while this was made: whoever removed the rest could not see this.
-            await self._drop(result.object or "")
+            await self._drop(task.unit(number))
             await self._ledger.forget(task_id)
 
     async def gave_up(self, received: Received[Event], error: Permanent, attempts: int) -> None:
@@ -121,9 +125,10 @@ class Units:
 
     async def _made(self, task: Task, unit: Unit) -> Result:
         async with self._places:
-            made = await self._rendered(task, unit)
+            made, labels = await self._rendered(task, unit)
+        told = await self._keep_labels(unit, labels)
         await self._variants.put(unit.object, made.data, metadata={"media_type": made.media_type})
-        await self._announce(task, unit, made)
+        await self._announce(task, unit, made, told)
         return Result(
             number=unit.number,
             variant_id=unit.variant_id,
@@ -137,10 +142,22 @@ class Units:
             height=made.height,
             size_bytes=len(made.data),
             sha256=hashlib.sha256(made.data).hexdigest(),
+            labels=told,
+            labels_object=unit.labels_object if labels is not None and told is None else None,
         )
 
-    async def _rendered(self, task: Task, unit: Unit) -> Edited:
-        data, sha256 = await self._source(task, unit)
+    async def _keep_labels(self, unit: Unit, labels: MovedLabels | None) -> MovedLabels | None:
+        """Return labels that are short enough to be told; long ones become an object."""
+        if labels is None:
+            return None
+        data = msgspec.json.encode(labels)
+        if len(data) <= _LABELS_TOLD_BYTES:
+            return labels
+        await self._variants.put(unit.labels_object, data)
+        return None
+
+    async def _rendered(self, task: Task, unit: Unit) -> tuple[Edited, MovedLabels | None]:
+        data, sha256 = await self._sources.picture(task, unit.place)
         deadline_s, max_pixels = self._settings.unit_deadline_s, self._settings.max_pixels
         if task.kind != "augment":
             edits = EditJob(
@@ -150,17 +167,14 @@ class Units:
                 quality=task.quality,
                 max_pixels=max_pixels,
             )
-            return await self._pool.run(edit, data, edits, deadline_s=deadline_s, called="augment")
-        job = Job(
-            recipe=requests.recipe_of(task.recipe, self._settings.max_steps),
-            seed=task.seed,
-            source=sha256,
-            variant=unit.variant,
-            format=task.format,
-            quality=task.quality,
-            max_pixels=max_pixels,
+            edited: Edited = await self._pool.run(
+                edit, data, edits, deadline_s=deadline_s, called="augment"
+            )
+            return edited, None
+        job = await self._job(task, unit, sha256)
+        made: Rendered = await self._pool.run(
+            render, data, job, deadline_s=deadline_s, called="augment"
         )
-        made = await self._pool.run(render, data, job, deadline_s=deadline_s, called="augment")
         receipt: dict[str, Any] = msgspec.to_builtins(made.receipt)
         return Edited(
             data=made.data,
@@ -168,20 +182,31 @@ class Units:
             width=made.receipt.width,
             height=made.receipt.height,
             receipt=receipt,
+        ), made.labels
+
+    async def _job(self, task: Task, unit: Unit, sha256: str) -> Job:
+        recipe = requests.recipe_of(task.recipe, self._settings.max_steps)
+        places = task.others(unit, others_needed(recipe))
+        return Job(
+            recipe=recipe,
+            seed=task.seed,
+            source=sha256,
+            variant=unit.variant,
+            format=task.format,
+            quality=task.quality,
+            max_pixels=self._settings.max_pixels,
+            given=await self._sources.labels(task, unit.place),
+            rules=task.rules,
+            others=tuple([await self._sources.other(task, place) for place in places]),
         )
 
-    async def _source(self, task: Task, unit: Unit) -> tuple[bytes, str]:
-        """Return the bytes to work on, and their SHA-256."""
-        if unit.image_id is None:
-            info, data = await self._variants.get(task.source)
-            return data, info.digest
-        original = await self._originals.find(unit.image_id)
-        return await self._originals.whole(original), original.sha256
-
-    async def _announce(self, task: Task, unit: Unit, made: Edited) -> None:
+    async def _announce(
+        self, task: Task, unit: Unit, made: Edited, labels: MovedLabels | None
+    ) -> None:
         """Say `augmented`; of a deleted image nothing is said, and nothing stays."""
         if unit.image_id is None:
             return
+        told = None if labels is None else msgspec.json.encode(labels)
         fact = Augmented(
             image_id=unit.image_id,
             variant_id=unit.variant_id,
@@ -192,14 +217,17 @@ class Units:
             height=made.height,
             receipt=made.receipt,
             augmented_at=ids.now(),
+            # All facts of an image are one document somewhere.
+            labels=msgspec.json.decode(told) if told and len(told) <= _LABELS_SAID_BYTES else None,
         )
         try:
             await self._bus.publish(fact)
         except ImageDeleted:
-            await self._drop(unit.object)
+            await self._drop(unit)
             raise
 
-    async def _drop(self, name: str) -> None:
-        info = await self._variants.info(name)
-        if info is not None:
-            await self._variants.delete(info)
+    async def _drop(self, unit: Unit) -> None:
+        for name in (unit.object, unit.labels_object):
+            info = await self._variants.info(name)
+            if info is not None:
+                await self._variants.delete(info)

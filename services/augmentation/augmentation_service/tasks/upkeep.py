@@ -60,20 +60,25 @@ class Upkeep:
                 if task.created_at + self._ttl <= ids.now():
                     await self._remove(task)
                 elif await self._stands_still(task):
-                    await self._planner.request(task.task_id)
+                    await self._planner.request(task)
 
     async def _stands_still(self, task: Task) -> bool:
         """Return whether there is something to plan: asking twice does no harm."""
-        planned = await self._ledger.planned(task.task_id)
-        return planned < task.total and await self._ledger.state(task.task_id) == "open"
+        state = await self._ledger.state(task.task_id)
+        if state is None or state.phase != "open":
+            return False
+        return not task.total or (
+            await self._ledger.planned(task.task_id, state.resumed) < task.total
+        )
 
     async def _remove(self, task: Task) -> None:
         # First of all, no more units are made; the task goes last, so that an end that is
         # interrupted begins again.
         await self._ledger.cancel(task.task_id)
-        names = [task.unit(number).object for number in range(task.total)]
-        if task.uploaded:
-            names.append(task.source)
+        units = [task.unit(number) for number in range(task.total)]
+        names = [*task.objects, *(unit.object for unit in units)]
+        if task.labelled:
+            names += [unit.labels_object for unit in units]
         for start in range(0, len(names), _AT_ONCE):
             await asyncio.gather(*map(self._delete, names[start : start + _AT_ONCE]))
         await self._ledger.forget(task.task_id)

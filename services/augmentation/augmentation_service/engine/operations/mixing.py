@@ -54,8 +54,9 @@ def _corners(placement: Placement) -> tuple[int, int, int, int]:
 
 
 def _fitted(image: Image, size: Size) -> Image:
+    fitted = scaled(image, size, "linear")
     # OpenCV's means of floats are a rounding error above the highest of them.
-    return np.clip(scaled(image, size, "linear"), 0, top_of(image))
+    return fitted if image.dtype == np.uint8 else np.minimum(fitted, 1)
 
 
 # mixup
@@ -80,7 +81,8 @@ def _mix(
     other = _fitted(second, size_of(first))
     if first.shape[2] == 4 and not (alpha.is_opaque(first) and alpha.is_opaque(other)):
         return alpha.divided(_sum(alpha.weighted(first), alpha.weighted(other), share / 100))
-    return np.clip(_sum(first, other, share / 100), 0, top_of(first))
+    mixed = _sum(first, other, share / 100)
+    return mixed if first.dtype == np.uint8 else np.minimum(mixed, 1)
 
 
 def _sum(first: NDArray[Any], second: NDArray[Any], share: float) -> NDArray[Any]:
