@@ -74,11 +74,11 @@ async def test_nobody_is_served_from_an_edition_until_it_takes_the_place(store: 
     edition = await beside(store, rebuild())
     await edition.insert([document(uploaded(one, tags=["new"])), document(uploaded(two))])
     await edition.prepare()
-    assert {each.image_id for each in (await store.page(Query())).documents} == {one}
+    assert {each["_id"] for each in (await store.page(Query())).rows} == {one}
     assert await store.editions.serve(rebuild())
     assert await store.editions.whole()
     page = await store.page(Query())
-    assert {each.image_id: each.tags for each in page.documents} == {one: ["new"], two: []}
+    assert {each["_id"]: each["tags"] for each in page.rows} == {one: ["new"], two: []}
     assert await store.editions.serve(rebuild()), "whoever takes over asks again"
     assert await store.editions.beside(rebuild(position=5)) is None
 
@@ -131,12 +131,12 @@ async def test_an_edition_that_is_gone_is_never_served(store: Store):
     await edition.insert([document(uploaded(image_id(2)))])
     await store.editions.drop()
     assert not await store.editions.serve(rebuild())
-    assert len((await store.page(Query())).documents) == 1
+    assert len((await store.page(Query())).rows) == 1
     # Somebody who was held up writes on; what that leaves behind is not served either.
     if isinstance(store, MongoStore):
         await edition.insert([document(uploaded(image_id(3)))])
         assert not await store.editions.serve(rebuild())
-        assert len((await store.page(Query())).documents) == 1
+        assert len((await store.page(Query())).rows) == 1
 
 
 async def test_dropping_spares_one(store: Store):
@@ -150,7 +150,7 @@ async def test_dropping_spares_one(store: Store):
 async def test_documents_can_be_called_complete(store: Store):
     await store.editions.mark_whole()
     assert await store.editions.whole()
-    assert (await store.page(Query())).documents == []
+    assert (await store.page(Query())).rows == []
     assert await store.scan("", 10) == []
 
 

@@ -33,6 +33,7 @@ from metadata_service.rebuilds.rebuilder import Rebuilder
 from metadata_service.reruns import routes as rerun_routes
 from metadata_service.resolving import RESOLUTIONS, Resolver
 from metadata_service.routes import ROUTES
+from metadata_service.search import routes as search_routes
 from metadata_service.settings import Settings
 from metadata_service.store import OpenStore
 from metadata_service.timeline import Timelines
@@ -61,7 +62,7 @@ def create_app(
             edits = Edits(connected.bus, settings)
             app.state.bus, app.state.timelines = connected.bus, Timelines(connected.bus)
             app.state.desk = Desk(connected.bus, connected.letters)
-            app.state.library = Library(store, waiters, edits, apply_wait_s=settings.apply_wait_s)
+            app.state.library = Library(store, waiters, edits, settings)
             async with (
                 open_log(connected.bus, connected.doorbell) as log,
                 open_office(connected, log, settings, measures) as office,
@@ -106,6 +107,7 @@ def create_app(
             *feed_routes.ROUTES,
             *rebuild_routes.ROUTES,
             *rerun_routes.ROUTES,
+            *search_routes.ROUTES,
             *timeline_routes.ROUTES,
             *webhook_routes.ROUTES,
         ],

@@ -1,8 +1,8 @@
 """Page cursors: a position in an order, opaque and signed.
 
 Text: base64url(payload ‖ first 16 bytes of HMAC-SHA256(payload)), payload: JSON
-`[sort, key in milliseconds since 1970, image id]`. The signature keeps people from building
-cursors of their own, so that what is inside may change.
+`[sort, key, image id]`, where the key of a time is in milliseconds since 1970. The signature keeps
+people from building cursors of their own, so that what is inside may change.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_CHARACTERS = 256
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
-_decode = msgspec.json.Decoder(tuple[str, int, str]).decode
+_decode = msgspec.json.Decoder(tuple[str, int | float, str]).decode
 
 
 def cursor_key(settings: Settings) -> bytes:
@@ -43,8 +43,9 @@ class Cursors:
 
     def write(self, sort: Sort, position: Position) -> str:
         """Return the cursor for a position in an order."""
-        milliseconds = (position.key - EPOCH) // MILLISECOND
-        payload = msgspec.json.encode((sort.name, milliseconds, position.image_id))
+        key = position.key
+        number = (key - EPOCH) // MILLISECOND if isinstance(key, datetime) else key
+        payload = msgspec.json.encode((sort.name, number, position.image_id))
         return base64.urlsafe_b64encode(payload + self._sign(payload)).rstrip(b"=").decode()
 
     def read(self, text: str) -> tuple[Sort, Position]:
@@ -58,9 +59,10 @@ class Cursors:
             payload, signature = raw[:-SIGNATURE_BYTES], raw[-SIGNATURE_BYTES:]
             if not hmac.compare_digest(signature, self._sign(payload)):
                 raise _malformed()
-            name, milliseconds, image_id = _decode(payload)
-            position = Position(key=EPOCH + milliseconds * MILLISECOND, image_id=image_id)
-            return SORTS[name], position
+            name, number, image_id = _decode(payload)
+            sort = SORTS[name]
+            key = EPOCH + number * MILLISECOND if sort.key == "moment" else number
+            return sort, Position(key=key, image_id=image_id)
         except (binascii.Error, UnicodeEncodeError, msgspec.MsgspecError, KeyError) as error:
             raise _malformed() from error
 

@@ -12,8 +12,23 @@ import msgspec
 from imagesystem.topology import CONSUMERS
 
 from metadata_service.documents import Document, Orientation, Plan, Status, Upload
+from metadata_service.findings import (
+    camera,
+    faces,
+    labels,
+    lens,
+    location,
+    objects,
+    palette,
+    taken,
+    words,
+)
+from metadata_service.traits import traits
 
-__all__ = ["derive"]
+__all__ = ["DERIVED", "derive"]
+
+#: The fields that follow from the others; their declaration begins with the status.
+DERIVED = Document.__struct_fields__[Document.__struct_fields__.index("status") :]
 
 #: Stages that stand for all of inference: when one of them gave up, the tasks that have not
 #: answered never will.
@@ -23,20 +38,6 @@ FRAME_STAGES = frozenset(
 #: EXIF orientations that lie on their side (EXIF 2.32, tag 0x0112).
 SIDEWAYS = frozenset({5, 6, 7, 8})
 _BARE = Document(image_id="")
-_DERIVED = (
-    "status",
-    "ready_at",
-    "updated_at",
-    "owner",
-    "tags",
-    "caption",
-    "width",
-    "height",
-    "orientation",
-    "kind",
-    "colours",
-    "variant_count",
-)
 
 
 def derive(document: Document) -> Document:
@@ -49,15 +50,16 @@ def derive(document: Document) -> Document:
     upload = document.uploaded
     if upload is None:
         tombstone = document.tombstone
-        bare = {name: getattr(_BARE, name) for name in _DERIVED}
+        bare = {name: getattr(_BARE, name) for name in DERIVED}
         deleted_at = tombstone.deleted_at if tombstone else None
         return msgspec.structs.replace(
             document, **{**bare, "status": status, "updated_at": deleted_at}
         )
     width, height, orientation = _shape(upload)
     kind, colours = _looks(document)
-    edited = document.annotated
-    return msgspec.structs.replace(
+    edited, grouped = document.annotated, document.grouped
+    taken_at = taken(upload.exif)
+    derived = msgspec.structs.replace(
         document,
         status=status,
         ready_at=_ready_at(document) if status in ("ready", "partial", "failed") else None,
@@ -65,13 +67,30 @@ def derive(document: Document) -> Document:
         owner=upload.owner,
         tags=edited.tags if edited else upload.tags,
         caption=edited.caption if edited else None,
+        rating=edited.rating if edited else None,
+        favourite=edited.favourite if edited else False,
+        albums=sorted(name for name, each in document.collected.items() if not each.removed),
+        group=grouped.group if grouped else None,
+        keeper=grouped is not None and grouped.keeper == document.image_id,
         width=width,
         height=height,
         orientation=orientation,
         kind=kind,
         colours=colours,
         variant_count=len(document.augmented),
+        taken_at=taken_at,
+        moment=taken_at or upload.uploaded_at,
+        camera=camera(upload.exif),
+        lens=lens(upload.exif),
+        location=location(edited.position if edited else None, upload.exif),
+        megapixels=round(width * height / 1e6, 3),
+        palette=palette(document),
+        labels=labels(document),
+        objects=objects(document),
+        faces=faces(document),
     )
+    # Of what was just derived.
+    return msgspec.structs.replace(derived, words=words(derived), traits=traits(derived))
 
 
 def _status(document: Document) -> Status:
@@ -120,6 +139,9 @@ def _times(document: Document, upload: Upload) -> Iterator[datetime]:
         yield document.planned.planned_at
     if document.annotated:
         yield document.annotated.annotated_at
+    if document.grouped:
+        yield document.grouped.grouped_at
+    yield from (each.collected_at for each in document.collected.values())
     yield from (answer.inferred_at for answer in document.inferred.values())
     yield from (variant.augmented_at for variant in document.augmented.values())
     yield from (failure.failed_at for failure in document.failed.values())

@@ -1,4 +1,8 @@
-"""What the list of pictures can be narrowed by: one row per filter."""
+"""What pictures can be narrowed by: one row per field, for parameters and the query language.
+
+Each row gives the parameters of a request (`FILTERS`) and the words before the colon in the query
+language (`TERMS`); OpenAPI, the documentation and the tests are made from the same rows.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,24 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from metadata_service.documents import Orientation
-from metadata_service.parameters import COUNT, MOMENT, TEXT, Parameter
-from metadata_service.queries import Condition, Operator
+from metadata_service.kinds import (
+    Area,
+    Choice,
+    Colours,
+    Field,
+    Filter,
+    Moments,
+    Numbers,
+    Paired,
+    Part,
+    Traits,
+)
+from metadata_service.parameters import COUNT, TEXT
+from metadata_service.places import Box, Circle
+from metadata_service.queries import Condition
+from metadata_service.traits import HAS
 
-__all__ = ["FILTERS", "Filter", "conditions"]
+__all__ = ["FIELDS", "FILTERS", "TERMS", "Filter", "conditions"]
 
 #: The formats that the registry takes, and their media types.
 MEDIA_TYPES = {
@@ -28,132 +46,90 @@ MediaType = Literal[
 ListedStatus = Literal["pending", "ready", "partial", "failed"]
 KindName = Literal["photo", "graphic", "document"]
 
-
-class Filter(Parameter, frozen=True, kw_only=True):
-    """A parameter that compares a field of the document."""
-
-    field: str
-    operator: Operator
-
-
-def _bounds(name: str, field: str, meaning: str) -> tuple[Filter, Filter]:
-    return (
-        Filter(
-            name=f"min_{name}",
-            type=COUNT,
-            field=field,
-            operator="at_least",
-            description=f"{meaning}, at least",
-        ),
-        Filter(
-            name=f"max_{name}",
-            type=COUNT,
-            field=field,
-            operator="at_most",
-            description=f"{meaning}, at most",
-        ),
-    )
-
-
-_ROWS: tuple[Filter, ...] = (
-    Filter(
-        name="owner",
-        type=TEXT,
-        field="owner",
-        operator="equals",
-        description="whose picture it is",
+FIELDS: tuple[Field, ...] = (
+    Field("owner", "owner", Choice(TEXT), "whose picture it is"),
+    Field("tag", "tags", Choice(TEXT, many="all_of", also=True), "has this tag"),
+    Field(
+        "format",
+        "uploaded.media_type",
+        Choice(Format, many="any_of", translate=MEDIA_TYPES.__getitem__),
+        "format of the original",
     ),
-    Filter(
-        name="tag",
-        type=TEXT,
-        field="tags",
-        operator="all_of",
-        repeatable=True,
-        description="has this tag; several: has all of them",
+    Field(
+        "media_type",
+        "uploaded.media_type",
+        Choice(MediaType, many="any_of"),
+        "media type of the original",
+        aliases=("type",),
     ),
-    Filter(
-        name="format",
-        type=Format,
-        field="uploaded.media_type",
-        operator="any_of",
-        repeatable=True,
-        translate=MEDIA_TYPES.__getitem__,
-        description="format of the original; several: any of them",
+    Field("status", "status", Choice(ListedStatus, many="any_of"), "how far the analysis is"),
+    Field("kind", "kind", Choice(KindName, many="any_of"), "what kind of picture it looks like"),
+    Field("orientation", "orientation", Choice(Orientation), "its shape as a viewer sees it"),
+    Field("camera", "camera", Choice(TEXT, many="any_of"), "make and model of the camera"),
+    Field("lens", "lens", Choice(TEXT, many="any_of"), "the lens, as the camera names it"),
+    Field("filename", "uploaded.filename", Part(TEXT), "a part of the filename", aliases=("name",)),
+    Field("colour", "colours", Colours(), "name of a dominant colour (CSS)", aliases=("color",)),
+    Field(
+        "label",
+        "labels",
+        Paired("scored", float, 0.0, "label, or label:score with the least score (0-1)"),
+        "was given this label",
     ),
-    Filter(
-        name="media_type",
-        type=MediaType,
-        field="uploaded.media_type",
-        operator="any_of",
-        repeatable=True,
-        description="media type of the original; several: any of them",
+    Field(
+        "object",
+        "objects",
+        Paired("counted", int, 1, "class, or class:count with the least count"),
+        "shows such a thing",
     ),
-    Filter(
-        name="status",
-        type=ListedStatus,
-        field="status",
-        operator="any_of",
-        repeatable=True,
-        description="how far the analysis is; several: any of them",
+    Field("faces", "faces", Numbers(COUNT), "faces in the picture, as far as anybody has looked"),
+    Field("has", "traits", Traits(tuple(HAS)), "has it, or has not"),
+    Field("width", "width", Numbers(COUNT), "width in pixels as a viewer sees it"),
+    Field("height", "height", Numbers(COUNT), "height in pixels as a viewer sees it"),
+    Field("megapixels", "megapixels", Numbers(float), "millions of pixels", aliases=("mp",)),
+    Field("bytes", "uploaded.size_bytes", Numbers(COUNT), "size of the original in bytes"),
+    Field("frames", "uploaded.frames", Numbers(COUNT), "frames; more than one: it moves"),
+    Field("iso", "uploaded.exif.iso", Numbers(COUNT), "sensitivity of the exposure"),
+    Field("f_number", "uploaded.exif.f_number", Numbers(float), "aperture", aliases=("aperture",)),
+    Field(
+        "focal_length",
+        "uploaded.exif.focal_length_mm",
+        Numbers(float),
+        "focal length in millimetres",
     ),
-    Filter(
-        name="kind",
-        type=KindName,
-        field="kind",
-        operator="any_of",
-        repeatable=True,
-        description="what kind of picture it looks like; several: any of them",
+    Field(
+        "sharpness",
+        "inferred.analysis.result.sharpness",
+        Numbers(float),
+        "sharpness, see the analysis",
     ),
-    Filter(
-        name="orientation",
-        type=Orientation,
-        field="orientation",
-        operator="equals",
-        description="its shape as a viewer sees it",
+    Field("rating", "rating", Numbers(COUNT), "stars that people gave it, 0 to 5"),
+    Field("album", "albums", Choice(TEXT, many="any_of"), "the id of an album that it is in"),
+    Field("group", "group", Choice(TEXT, many="any_of"), "the group of duplicates it is one of"),
+    Field("uploaded", "uploaded.uploaded_at", Moments(), "uploaded"),
+    Field("taken", "taken_at", Moments(), "taken, as the camera says (without a zone: in UTC)"),
+    Field("updated", "updated_at", Moments(), "something was last learned about it"),
+    Field(
+        "near",
+        "location",
+        Area(Circle.parse),
+        "taken around a place: latitude,longitude,kilometres",
     ),
-    Filter(
-        name="colour",
-        type=TEXT,
-        field="colours",
-        operator="all_of",
-        repeatable=True,
-        translate=str.lower,
-        description="name of a dominant colour (CSS); several: has all of them",
-    ),
-    *_bounds("width", "width", "width in pixels as a viewer sees it"),
-    *_bounds("height", "height", "height in pixels as a viewer sees it"),
-    *_bounds("bytes", "uploaded.size_bytes", "size of the original in bytes"),
-    Filter(
-        name="uploaded_after",
-        type=MOMENT,
-        field="uploaded.uploaded_at",
-        operator="at_least",
-        description="uploaded then or later (RFC 3339)",
-    ),
-    Filter(
-        name="uploaded_before",
-        type=MOMENT,
-        field="uploaded.uploaded_at",
-        operator="before",
-        description="uploaded earlier than that (RFC 3339)",
-    ),
-    Filter(
-        name="filename",
-        type=TEXT,
-        field="uploaded.filename",
-        operator="contains",
-        description="a part of the filename, whatever the case",
-    ),
+    Field("box", "location", Area(Box.parse), "taken inside west,south,east,north (degrees)"),
 )
 
-FILTERS: dict[str, Filter] = {row.name: row for row in _ROWS}
+FILTERS: dict[str, Filter] = {
+    row.name: row for field in FIELDS for row in field.kind.filters(field)
+}
+#: The query language's words before the colon.
+TERMS: dict[str, Field] = {name: field for field in FIELDS for name in (field.name, *field.aliases)}
 assert set(get_args(Format)) == set(MEDIA_TYPES)  # noqa: S101  two spellings of one list
 
 
 def conditions(values: Mapping[str, Any]) -> tuple[Condition, ...]:
     """Return the conditions that the given parameters set; other names are not looked at."""
     return tuple(
-        Condition(field=row.field, operator=row.operator, value=values[row.name])
-        for row in _ROWS
+        condition
+        for row in FILTERS.values()
         if values.get(row.name) is not None
+        for condition in row.conditions(values[row.name])
     )

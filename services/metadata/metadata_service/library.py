@@ -3,31 +3,55 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Sequence
 
 from imagesystem.errors import Transient, Unavailable
 
 from metadata_service.documents import Document
 from metadata_service.edits import Edit, Edits, image_deleted, unknown_image
 from metadata_service.etags import Precondition
-from metadata_service.queries import Page, Query
+from metadata_service.queries import Page, Query, Row
+from metadata_service.remembering import Remembered
+from metadata_service.search.facets import FACETS, Counts
+from metadata_service.settings import Settings
 from metadata_service.store import Store
 from metadata_service.waiting import Waiters
 
 __all__ = ["Library"]
 
+#: What says whether there is a picture.
+EXISTENCE = ("uploaded.sha256", "tombstone")
+
 
 class Library:
     """The documents of all pictures."""
 
-    def __init__(self, store: Store, waiters: Waiters, edits: Edits, *, apply_wait_s: float):
+    def __init__(self, store: Store, waiters: Waiters, edits: Edits, settings: Settings):
         self._store = store
         self._waiters = waiters
         self._edits = edits
-        self._apply_wait_s = apply_wait_s
+        self._apply_wait_s = settings.apply_wait_s
+        self._count_max = settings.count_max
+        self._totals: Remembered[int] = Remembered(settings.facets_kept_s)
+        self._counts: Remembered[Counts] = Remembered(settings.facets_kept_s)
 
-    async def picture(self, image_id: str) -> Document:
-        """Return what is known now; `Rejected` 404 or 410 when there is no picture."""
-        return _found(image_id, await self._store.get(image_id))
+    async def picture(self, image_id: str, paths: Sequence[str] | None = None) -> Row:
+        """Return what is known now; `Rejected` 404 or 410 when there is no picture.
+
+        `paths`: the parts that are needed; without them, all but the vector.
+        """
+        read = None if paths is None else (*paths, *EXISTENCE)
+        row = await self._store.show(image_id, read)
+        if row is None:
+            raise unknown_image(image_id)
+        if row["uploaded"] is None:
+            raise image_deleted(image_id) if row["tombstone"] else unknown_image(image_id)
+        return row
+
+    async def pictures(self, image_ids: Iterable[str]) -> dict[str, Row]:
+        """Return those of the pictures that are there, by image id."""
+        stored = await self._store.stored(image_ids)
+        return {name: row for name, row in stored.items() if row["uploaded"] is not None}
 
     async def ready_picture(self, image_id: str, timeout_s: float) -> Document:
         """Return what is known as soon as every planned task is settled, or after a while.
@@ -52,9 +76,31 @@ class Library:
         tombstone = deleted.tombstone
         return said is not None and tombstone is not None and said.sequence > tombstone.seq
 
+    async def pictures(self, image_ids: Iterable[str]) -> dict[str, Row]:
+        """Return those of the pictures that exist, by image id, as plain data."""
+        found = await self._store.stored(image_ids)
+        return {name: row for name, row in found.items() if row["uploaded"] is not None}
+
     async def page(self, query: Query) -> Page:
         """Return one page of the pictures that a query finds."""
         return await self._store.page(query)
+
+    async def total(self, query: Query) -> int | None:
+        """Return how many pictures a query finds, None if more than are counted.
+
+        The answer may be a few seconds old.
+        """
+        most = self._count_max
+        count = await self._totals.get(_whole(query), lambda: self._store.count(query, most + 1))
+        return None if count > most else count
+
+    async def facets(self, query: Query, names: Sequence[str]) -> Counts:
+        """Return how often values occur among the pictures found; may be a few seconds old."""
+        wanted = [FACETS[name] for name in dict.fromkeys(names)]
+        key = (_whole(query), tuple(facet.name for facet in wanted))
+        return await self._counts.get(
+            key, lambda: self._store.facets(query, wanted, self._count_max)
+        )
 
     async def edit(
         self, image_id: str, edit: Edit, precondition: Precondition
@@ -80,6 +126,11 @@ class Library:
         if document is None or not document.exists or not applied(document):
             return edited.document, False
         return document, True
+
+
+def _whole(query: Query) -> str:
+    """Return what a query asks, wherever a page of it begins: the same text for the same."""
+    return repr((query.conditions, query.words, query.least_score))
 
 
 def _settled(document: Document | None) -> bool:

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
-
-from metadata_service.documents import Document
-from metadata_service.queries import Condition, Page, Position, Query
+from metadata_service.memory_queries import matching, picked, projected, value, without
+from metadata_service.mongo_queries import WITHOUT_VECTOR
+from metadata_service.queries import Page, Position, Query, Row
 from metadata_service.rebuilds.memory import MemoryEdition, MemoryEditions
+from metadata_service.search.facets import Counts, Facet, tallied
 from metadata_service.settings import Settings
+from metadata_service.views import plain
 
 __all__ = ["MemoryStore"]
-
-OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "equals": lambda found, value: found == value or (isinstance(found, list) and value in found),
-    "any_of": lambda found, values: found in values,
-    "all_of": lambda found, values: isinstance(found, list) and set(values) <= set(found),
-    "at_least": lambda found, value: found is not None and found >= value,
-    "at_most": lambda found, value: found is not None and found <= value,
-    "before": lambda found, value: found is not None and found < value,
-    "contains": lambda found, text: (
-        found is not None and re.search(re.escape(text), found, re.IGNORECASE) is not None
-    ),
-}
 
 
 class MemoryStore(MemoryEdition):
@@ -49,41 +37,42 @@ class MemoryStore(MemoryEdition):
         """See `Store.ping`."""
         self.check()
 
+    async def show(self, image_id: str, paths: Sequence[str] | None = None) -> Row | None:
+        """See `Store.show`."""
+        document = await self.get(image_id)
+        if document is None:
+            return None
+        row = plain(document)
+        return without(row, WITHOUT_VECTOR) if paths is None else picked(row, paths)
+
     async def page(self, query: Query) -> Page:
         """See `Store.page`."""
-        self.check()
-        field = query.sort.field
+        rows, field = self._found(query), query.sort.field
 
-        def place(document: Document) -> Any:
-            return _value(document, field), document.image_id
+        def place(row: Row) -> Any:
+            return value(row, field), row["_id"]
 
-        found = [
-            document
-            for document in self.documents.values()
-            if document.exists and all(_meets(document, each) for each in query.conditions)
-        ]
-        found.sort(key=place, reverse=query.sort.descending)
+        rows.sort(key=place, reverse=query.sort.descending)
         if query.after is not None:
             after = (query.after.key, query.after.image_id)
             descending = query.sort.descending
-            found = [
-                document
-                for document in found
-                if (place(document) < after if descending else place(document) > after)
+            rows = [
+                row for row in rows if (place(row) < after if descending else place(row) > after)
             ]
-        page = [msgspec.structs.replace(d, augmented={}, seq={}) for d in found[: query.limit]]
-        if len(found) <= query.limit:
-            return Page(documents=page)
-        key, image_id = place(page[-1])
-        return Page(documents=page, next=Position(key=key, image_id=image_id))
+        page = [projected(row, query) for row in rows[: query.limit]]
+        if len(rows) <= query.limit:
+            return Page(rows=page)
+        key, image_id = place(rows[query.limit - 1])
+        return Page(rows=page, next=Position(key=key, image_id=image_id))
 
+    async def count(self, query: Query, most: int) -> int:
+        """See `Store.count`."""
+        return min(len(self._found(query)), most)
 
-def _meets(document: Document, condition: Condition) -> bool:
-    return OPERATORS[condition.operator](_value(document, condition.field), condition.value)
+    async def facets(self, query: Query, facets: Sequence[Facet], most: int) -> Counts:
+        """See `Store.facets`."""
+        return tallied(self._found(query)[:most], facets)
 
-
-def _value(document: Document, path: str) -> Any:
-    found: Any = document
-    for name in path.split("."):
-        found = getattr(found, name, None)
-    return found
+    def _found(self, query: Query) -> list[Row]:
+        self.check()
+        return matching(map(plain, self.documents.values()), query)

@@ -7,46 +7,43 @@ documents, `metadata_service.rebuilds.mongo` those that exchange collections.
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 import msgspec
 from bson.codec_options import CodecOptions
+from pymongo.errors import OperationFailure
 
-from metadata_service.documents import Document
 from metadata_service.drivers import DRIVERS
-from metadata_service.mongo_edition import DURABLE, MongoEdition, answering, fetched
-from metadata_service.queries import Page, Position, Query
+from metadata_service.memory_queries import value
+from metadata_service.mongo_edition import DURABLE, EXCHANGED, MongoEdition, answering, fetched
+from metadata_service.mongo_queries import (
+    WITHOUT_VECTOR,
+    criteria,
+    order,
+    pipeline,
+    projection,
+    reading,
+)
+from metadata_service.queries import Page, Position, Query, Row
 from metadata_service.rebuilds.mongo import DOCUMENTS, MongoEditions
+from metadata_service.search.facets import VALUES, Counts, Facet, Value
 from metadata_service.settings import Settings
 
-__all__ = ["MongoStore", "criteria", "open_store"]
+__all__ = ["MongoStore", "open_store"]
 
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, tzinfo=UTC)
 #: Index builds and exchanges of collections take as long as there are documents.
 PATIENCE_S = 3600.0
-#: Later than nothing: the lower bound that only leaves out what has no time.
-BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
-LEFT_OUT = {"augmented": False, "seq": False}
-
-OPERATORS: dict[str, Callable[[Any], Any]] = {
-    "equals": lambda value: {"$eq": value},
-    "any_of": lambda values: {"$in": list(values)},
-    "all_of": lambda values: {"$all": list(values)},
-    "at_least": lambda value: {"$gte": value},
-    "at_most": lambda value: {"$lte": value},
-    "before": lambda value: {"$lt": value},
-    "contains": lambda text: {"$regex": re.escape(text), "$options": "i"},
-}
 
 
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[MongoStore]:
     """Connect with the driver that the settings name; returns before the server answers."""
     connect = DRIVERS[settings.mongodb_driver]
+    most_ms = int(settings.query_timeout_s * 1000)
     patient = msgspec.structs.replace(settings, mongodb_answer_timeout_s=PATIENCE_S)
     clients = [connect(settings), connect(patient)]
     try:
@@ -54,7 +51,8 @@ async def open_store(settings: Settings) -> AsyncIterator[MongoStore]:
             client.get_database(settings.mongodb_database, codec_options=CODEC)
             for client in clients
         ]
-        yield MongoStore(*databases)
+        database, patiently = databases
+        yield MongoStore(database, patiently, most_ms)
     finally:
         for client in clients:
             closing = client.close()
@@ -63,9 +61,13 @@ async def open_store(settings: Settings) -> AsyncIterator[MongoStore]:
 
 
 class MongoStore(MongoEdition):
-    """See `metadata_service.store.Store`. `patient` is the database on a client that waits."""
+    """See `metadata_service.store.Store`. `patient` is the database on a client that waits.
 
-    def __init__(self, database: Any, patient: Any) -> None:
+    `most_ms`: a question that takes the server longer is given up.
+    """
+
+    def __init__(self, database: Any, patient: Any, most_ms: int) -> None:
+        self._most_ms = most_ms
         super().__init__(database.get_collection(DOCUMENTS, write_concern=DURABLE))
         self.editions = MongoEditions(database, patient, self)
 
@@ -74,37 +76,88 @@ class MongoStore(MongoEdition):
         with answering():
             await self._documents.database.command("ping")
 
+    async def show(self, image_id: str, paths: Sequence[str] | None = None) -> Row | None:
+        """See `Store.show`."""
+        wanted = WITHOUT_VECTOR if paths is None else reading(paths)
+        with answering():
+            found: Row | None = await self._documents.find_one({"_id": image_id}, wanted)
+        return found
+
     async def page(self, query: Query) -> Page:
         """See `Store.page`."""
-        direction = -1 if query.sort.descending else 1
-        order = [(query.sort.field, direction), ("_id", direction)]
-        found = await fetched(
-            lambda: (
-                self._documents.find(criteria(query), LEFT_OUT).sort(order).limit(query.limit + 1)
+        limit, read = query.limit + 1, projection(query)
+        if query.words is not None:
+            stages = [*pipeline(query), {"$sort": dict(order(query))}, {"$limit": limit}]
+            rows = await self._aggregated([*stages, {"$project": read}])
+        else:
+            rows = await fetched(
+                lambda: (
+                    self._documents.find(criteria(query), read, max_time_ms=self._most_ms)
+                    .sort(order(query))
+                    .limit(limit)
+                )
             )
+        if len(rows) < limit:
+            return Page(rows=rows)
+        last = rows[query.limit - 1]
+        position = Position(key=value(last, query.sort.field), image_id=last["_id"])
+        return Page(rows=rows[: query.limit], next=position)
+
+    async def count(self, query: Query, most: int) -> int:
+        """See `Store.count`."""
+        if query.words is not None:
+            stages = [*pipeline(query), {"$limit": most}, {"$count": "found"}]
+        else:
+            stages = [{"$match": criteria(query)}, {"$limit": most}, {"$count": "found"}]
+        found = await self._aggregated(stages)
+        return int(found[0]["found"]) if found else 0
+
+    async def facets(self, query: Query, facets: Sequence[Facet], most: int) -> Counts:
+        """See `Store.facets`."""
+        found = pipeline(query) if query.words is not None else [{"$match": criteria(query)}]
+        read = {facet.name: _tally_value(facet) for facet in facets}
+        tallies = {facet.name: _tally(facet) for facet in facets}
+        (counts,) = await self._aggregated(
+            [
+                *found,
+                {"$limit": most},
+                {"$project": {"_id": 0, **read}},
+                {"$facet": {"counted": [{"$count": "counted"}], **tallies}},
+            ]
         )
-        documents = [msgspec.convert(item, Document) for item in found[: query.limit]]
-        if len(found) <= query.limit:
-            return Page(documents=documents)
-        section, _, field = query.sort.field.partition(".")
-        last = found[query.limit - 1]
-        key = last[section][field] if field else last[section]
-        return Page(documents=documents, next=Position(key=key, image_id=last["_id"]))
+        counted = counts.pop("counted")
+        values = {
+            name: [Value(value=each["_id"], count=each["count"]) for each in tally]
+            for name, tally in counts.items()
+        }
+        return Counts(counted=counted[0]["counted"] if counted else 0, values=values)
+
+    async def _aggregated(self, stages: list[Row]) -> list[Row]:
+        async def run() -> Any:
+            found = self._documents.aggregate(stages, maxTimeMS=self._most_ms)
+            return await found if inspect.isawaitable(found) else found  # PyMongo; Motor
+
+        with answering():
+            try:
+                return list(await (await run()).to_list(None))
+            except OperationFailure as error:
+                if error.code not in EXCHANGED:
+                    raise
+                return list(await (await run()).to_list(None))
 
 
-def criteria(query: Query) -> dict[str, Any]:
-    """Return the filter that finds the documents of a query."""
-    sort, after = query.sort, query.after
-    every: list[dict[str, Any]] = [
-        {condition.field: OPERATORS[condition.operator](condition.value)}
-        for condition in query.conditions
+def _tally_value(facet: Facet) -> Any:
+    if facet.year:
+        return {"$year": f"${facet.path}"}
+    return f"${facet.path}"
+
+
+def _tally(facet: Facet) -> list[Row]:
+    name = facet.name
+    return [
+        *([{"$unwind": f"${name}"}] if facet.many else [{"$match": {name: {"$ne": None}}}]),
+        {"$project": {name: 1}},
+        {"$group": {"_id": f"${name}", "count": {"$sum": 1}}},
+        {"$sort": {"count": -1, "_id": 1}},
+        {"$limit": VALUES},
     ]
-    every.append({sort.field: {"$gte": BEGINNING}})
-    if after is not None:
-        closer, equal = ("$lt", "$lte") if sort.descending else ("$gt", "$gte")
-        # One range on the index, and the ids of the one moment where the last page ended.
-        every.append({sort.field: {equal: after.key}})
-        every.append(
-            {"$or": [{sort.field: {closer: after.key}}, {"_id": {closer: after.image_id}}]}
-        )
-    return {"$and": every}

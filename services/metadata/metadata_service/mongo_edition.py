@@ -16,12 +16,13 @@ import bson
 import msgspec
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
-from imagesystem.errors import Permanent, Transient, Unavailable
+from imagesystem.errors import Permanent, Rejected, Transient, Unavailable
 from pymongo import InsertOne, ReplaceOne, WriteConcern
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
     DocumentTooLarge,
+    ExecutionTimeout,
     OperationFailure,
     WriteConcernError,
 )
@@ -30,7 +31,15 @@ from metadata_service.documents import Document
 from metadata_service.indexes import INDEXES
 from metadata_service.store import Conflict, Unstorable
 
-__all__ = ["ABOVE_IDS", "DUPLICATE_KEY", "DURABLE", "MongoEdition", "answering", "fetched"]
+__all__ = [
+    "ABOVE_IDS",
+    "DUPLICATE_KEY",
+    "DURABLE",
+    "EXCHANGED",
+    "MongoEdition",
+    "answering",
+    "fetched",
+]
 
 #: `AsyncCollection` or `AsyncIOMotorCollection`, which have no common type.
 Collection: TypeAlias = Any
@@ -63,20 +72,23 @@ class MongoEdition:
         for index in INDEXES:
             with answering():
                 try:
-                    await self._documents.create_index(list(index.keys), name=index.name)
+                    await self._documents.create_index(list(index.keys), **index.options)
                 except OperationFailure as error:
                     if error.code not in INDEX_DIFFERS:
                         raise
                     for name in await self._in_the_way(index.name, index.keys):
                         await self._documents.drop_index(name)
-                    await self._documents.create_index(list(index.keys), name=index.name)
+                    await self._documents.create_index(list(index.keys), **index.options)
 
-    async def _in_the_way(self, name: str, keys: Sequence[tuple[str, int]]) -> list[str]:
+    async def _in_the_way(self, name: str, keys: Sequence[tuple[str, int | str]]) -> list[str]:
         existing: Mapping[str, Any] = await self._documents.index_information()
         return [
             other
             for other, found in existing.items()
-            if other == name or [tuple(pair) for pair in found["key"]] == list(keys)
+            if other == name
+            or [tuple(pair) for pair in found["key"]] == list(keys)
+            # A collection has one index of words at most, whatever its name.
+            or ("weights" in found and any(kind == "text" for _, kind in keys))
         ]
 
     async def get(self, image_id: str) -> Document | None:
@@ -147,7 +159,7 @@ def _stored(document: Document, first_version: int) -> RawBSONDocument:
     version = document.version + 1 if document.version else first_version
     stored = msgspec.structs.replace(document, version=version)
     try:
-        encoded = bson.encode(msgspec.to_builtins(stored, builtin_types=(datetime,)))
+        encoded = bson.encode(msgspec.to_builtins(stored, builtin_types=(datetime, bytes)))
     except (BSONError, OverflowError) as error:
         raise Unstorable(f"{document.image_id}: {error}") from error
     if len(encoded) > MAX_BYTES:
@@ -186,6 +198,13 @@ def answering() -> Iterator[None]:
         raise Unavailable("mongodb", f"mongodb is not available: {_line(error)}") from error
     except DocumentTooLarge as error:
         raise Unstorable(_line(error)) from error
+    except ExecutionTimeout as error:
+        raise Rejected(
+            422,
+            "query_too_slow",
+            "the answer takes too long to find: narrow the query (a tag, a label, a time)",
+            limit="QUERY_TIMEOUT_S",
+        ) from error
     except OperationFailure as error:
         if error.code in NOT_NOW:
             raise Unavailable("mongodb", f"mongodb refuses: {_line(error)}") from error

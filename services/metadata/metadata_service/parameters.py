@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from imagesystem.errors import Rejected
 
-__all__ = ["COUNT", "MOMENT", "TEXT", "Parameter", "read"]
+__all__ = ["COUNT", "MOMENT", "TEXT", "Parameter", "read", "read_as"]
 
 #: A non-negative whole number that every database and every JavaScript holds exactly.
 COUNT = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
@@ -33,15 +33,21 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
     def parse(self, text: str) -> Any:
         """Return the value in `text`; raises `Rejected` 400 `invalid_parameter`."""
-        try:
-            value = msgspec.convert(text, self.type, strict=False)
-            if isinstance(value, datetime):
-                value = value.replace(tzinfo=UTC) if value.tzinfo is None else _utc(value)
-        except (msgspec.ValidationError, OverflowError) as error:
-            raise Rejected(
-                400, "invalid_parameter", f"{self.name}={text[:100]!r}: {error}"
-            ) from error
-        return self.translate(value) if self.translate else value
+        return read_as(self.name, self.type, text, self.translate)
+
+
+def read_as(name: str, kind: Any, text: str, translate: Callable[[Any], Any] | None = None) -> Any:
+    """Return `text` as a value of a type, translated; raises `Rejected` 400 `invalid_parameter`.
+
+    `translate` raises ValueError for what it does not understand.
+    """
+    try:
+        value = msgspec.convert(text, kind, strict=False)
+        if isinstance(value, datetime):
+            value = value.replace(tzinfo=UTC) if value.tzinfo is None else _utc(value)
+        return translate(value) if translate else value
+    except (ValueError, OverflowError) as error:  # ValidationError is a ValueError
+        raise Rejected(400, "invalid_parameter", f"{name}={text[:100]!r}: {error}") from error
 
 
 def _utc(moment: datetime) -> datetime:

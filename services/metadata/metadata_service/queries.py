@@ -7,56 +7,133 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from metadata_service.documents import Document
+from metadata_service.search.words import Wanted
 
-__all__ = ["NEWEST", "SORTS", "Condition", "Operator", "Page", "Position", "Query", "Sort"]
-
-#: `equals`, `any_of` (one of), `all_of` (a list that has each), `at_least` (≥), `at_most` (≤),
-#: `before` (<), `contains` (a part of the text, whatever the case).
-Operator: TypeAlias = Literal[
-    "equals", "any_of", "all_of", "at_least", "at_most", "before", "contains"
+__all__ = [
+    "NEWEST",
+    "RELEVANCE",
+    "SORTS",
+    "Condition",
+    "Key",
+    "Operator",
+    "Page",
+    "Position",
+    "Query",
+    "Row",
+    "Sort",
 ]
+
+#: `equals`, `any_of` (one of; of a list: has one of), `all_of` (a list that has each), `at_least`
+#: (≥), `at_most` (≤), `more` (>), `less` (<), `contains` (a part of the text, whatever the case),
+#: `scored` ((name, least score) of labels), `counted` ((name, least count) of things),
+#: `near_colour` ((CIELAB, ΔE) of dominant colours), `within` (a place in a box or circle),
+#: `all_hold` (conditions).
+Operator: TypeAlias = Literal[
+    "equals",
+    "any_of",
+    "all_of",
+    "at_least",
+    "at_most",
+    "more",
+    "less",
+    "contains",
+    "scored",
+    "counted",
+    "near_colour",
+    "within",
+    "all_hold",
+]
+#: What an order goes by; a document as plain data, as the store keeps it.
+Key: TypeAlias = datetime | float | int
+Row: TypeAlias = dict[str, Any]
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
-    """`field` (dotted path in the document) compared with `value` by `operator`."""
+    """`field` (dotted path in the document) compared with `value`; `negated`: must not be so."""
 
     field: str
     operator: Operator
     value: Any
+    negated: bool = False
 
 
 class Sort(msgspec.Struct, frozen=True, kw_only=True):
-    """An order: by a field that holds a time in every picture, then by image id."""
+    """An order: by a field that every picture has, then by image id."""
 
     name: str
     field: str
+    description: str
     descending: bool = True
+    key: Literal["moment", "number"] = "moment"
 
 
 #: Newest upload first.
-NEWEST = Sort(name="newest", field="uploaded.uploaded_at")
-SORTS: dict[str, Sort] = {sort.name: sort for sort in (NEWEST,)}
+NEWEST = Sort(name="newest", field="uploaded.uploaded_at", description="latest upload first")
+#: Best match first; only where there are words to match.
+RELEVANCE = Sort(name="relevance", field="score", description="best match first", key="number")
+SORTS: dict[str, Sort] = {
+    sort.name: sort
+    for sort in (
+        NEWEST,
+        Sort(
+            name="oldest",
+            field="uploaded.uploaded_at",
+            description="earliest upload first",
+            descending=False,
+        ),
+        Sort(name="taken", field="moment", description="last taken (or else uploaded) first"),
+        Sort(
+            name="taken_oldest",
+            field="moment",
+            description="first taken (or else uploaded) first",
+            descending=False,
+        ),
+        Sort(
+            name="largest",
+            field="uploaded.size_bytes",
+            description="most bytes first",
+            key="number",
+        ),
+        Sort(
+            name="smallest",
+            field="uploaded.size_bytes",
+            description="fewest bytes first",
+            descending=False,
+            key="number",
+        ),
+        RELEVANCE,
+    )
+}
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
     """A place in an order: just after the document with this key and id."""
 
-    key: datetime
+    key: Key
     image_id: str
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of the pictures that meet all conditions, in order, after a position."""
+    """A page of the pictures that meet all conditions, in order, after a position.
+
+    `words`: which must be found, with `least_score` at least; `paths`: the parts of the documents
+    that are needed (None: everything but variants, vectors and the words of searches).
+    """
 
     conditions: tuple[Condition, ...] = ()
+    words: Wanted | None = None
+    least_score: float = 0.0
     sort: Sort = NEWEST
     after: Position | None = None
     limit: int = 50
+    paths: tuple[str, ...] | None = None
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Documents (without their variants) and where the next page begins, if there is more."""
+    """Documents as plain data, and where the next page begins, if there is more.
 
-    documents: list[Document]
+    Where words were looked for, a row has its `score`.
+    """
+
+    rows: list[Row]
     next: Position | None = None

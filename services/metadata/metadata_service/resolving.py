@@ -19,9 +19,9 @@ from imagesystem.events import Event, Plan, Resolve
 from imagesystem.manifests import Manifest, Problem
 from imagesystem.objects import Bucket
 
-from metadata_service.filters import FILTERS, conditions
 from metadata_service.parameters import read
-from metadata_service.queries import Condition, Page, Position, Query
+from metadata_service.queries import NEWEST, Position, Query
+from metadata_service.search.asking import FOUND_BY, found
 from metadata_service.store import Store
 
 __all__ = ["RESOLUTIONS", "Resolver"]
@@ -72,13 +72,13 @@ class Resolver:
 
     async def _found(self, command: Resolve) -> list[str]:
         """Return the ids, newest first; raises `Rejected` for a query that cannot be answered."""
-        wanted = _conditions(command.query)
-        found: list[str] = []
+        wanted = _asked(command.query)
+        images: list[str] = []
         after: Position | None = None
         while True:
-            page = await self._page(wanted, after)
-            found += [document.image_id for document in page.documents]
-            if len(found) > command.limit:
+            page = await self._store.page(msgspec.structs.replace(wanted, after=after))
+            images += [row["_id"] for row in page.rows]
+            if len(images) > command.limit:
                 raise Rejected(
                     400,
                     "task_too_large",
@@ -87,11 +87,8 @@ class Resolver:
                     allowed=command.limit,
                 )
             if page.next is None:
-                return found
+                return images
             after = page.next
-
-    async def _page(self, wanted: tuple[Condition, ...], after: Position | None) -> Page:
-        return await self._store.page(Query(conditions=wanted, after=after, limit=PAGE))
 
     async def _write(self, command: Resolve, found: Sequence[str], problem: Problem | None) -> None:
         manifest = Manifest(
@@ -117,7 +114,9 @@ class Resolver:
             await self._bus.publish(plan, expected=0)
 
 
-def _conditions(query: Mapping[str, Sequence[str]]) -> tuple[Condition, ...]:
+def _asked(query: Mapping[str, Sequence[str]]) -> Query:
     """Return what a query says; raises `Rejected` 400 as the list of pictures does."""
     given = [(name, value) for name, values in query.items() for value in values]
-    return conditions(read(given, FILTERS))
+    asked = found(read(given, FOUND_BY))
+    # However well they fit: a task is about all of them.
+    return msgspec.structs.replace(asked, sort=NEWEST, limit=PAGE, paths=())

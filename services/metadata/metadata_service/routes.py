@@ -5,24 +5,21 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from imagesystem.errors import Rejected
 from imagesystem.ids import parse_image_id
 from litestar import MediaType, Request, Response, get, patch
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, JSONBody, SkipValidation
 
-from metadata_service.cursors import Cursors
-from metadata_service.documents import Document
 from metadata_service.edits import Edit
 from metadata_service.etags import Precondition, etag, matches
-from metadata_service.filters import FILTERS, conditions
 from metadata_service.library import Library
 from metadata_service.openapi import operation
 from metadata_service.parameters import Parameter, read
-from metadata_service.queries import NEWEST, Query
+from metadata_service.queries import Row
+from metadata_service.search.asking import LONG, within
 from metadata_service.settings import Settings
-from metadata_service.views import ImageList, ImageView, encode, image_view
+from metadata_service.views import WHOLE, ImageView, Selection, encode, image_view, plain
 
 __all__ = ["ROUTES"]
 
@@ -39,15 +36,10 @@ IfNoneMatch = Annotated[
 ]
 #: Kept, but asked for again each time: a document changes as facts arrive.
 CACHE_CONTROL = "private, no-cache"
-LONG = Annotated[str, msgspec.Meta(max_length=1000)]
-POSITIVE = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+#: What an ETag needs to know.
+REVISION = ("seq.annotated",)
 SECONDS = Annotated[float, msgspec.Meta(ge=0)]
 
-PAGING: tuple[Parameter, ...] = (
-    Parameter(name="limit", type=POSITIVE, description="pictures on a page (default 50)"),
-    Parameter(name="cursor", type=LONG, description="`next` of the page before"),
-)
-LIST_PARAMETERS: dict[str, Parameter] = {row.name: row for row in PAGING} | FILTERS
 IMAGE_PARAMETERS: dict[str, Parameter] = {
     row.name: row
     for row in (
@@ -62,39 +54,14 @@ IMAGE_PARAMETERS: dict[str, Parameter] = {
             description="seconds to wait at most (default 10, up to 60); then the answer is "
             "what is known, with `status` pending",
         ),
+        Parameter(
+            name="fields",
+            type=LONG,
+            description="only these fields, with commas; parts of inferred, failed and exif by a "
+            "dot; inferred.embedding.result.vector is only told when asked for",
+        ),
     )
 }
-
-
-@get(
-    "/metadata/images/list",
-    operation_class=operation(LIST_PARAMETERS),
-    responses={
-        200: ResponseSpec(ImageList, generate_examples=False, description="A page, newest first")
-    },
-    summary="The pictures, newest first, page by page",
-    tags=["images"],
-)
-async def list_images(
-    request: AnyRequest,
-    library: NamedDependency[SkipValidation[Library]],
-    cursors: NamedDependency[SkipValidation[Cursors]],
-    settings: NamedDependency[SkipValidation[Settings]],
-) -> Response[bytes]:
-    """Return the pictures that meet every filter.
-
-    A page is stable while pictures are added: what came later is not on later pages.
-    """
-    given = read(request.query_params.multi_items(), LIST_PARAMETERS)
-    limit = settings.list_default if given["limit"] is None else given["limit"]
-    _within("LIST_MAX", settings.list_max, limit)
-    sort, after = (NEWEST, None) if given["cursor"] is None else cursors.read(given["cursor"])
-    page = await library.page(
-        Query(conditions=conditions(given), sort=sort, after=after, limit=limit)
-    )
-    items = [image_view(document, variants=False) for document in page.documents]
-    following = cursors.write(sort, page.next) if page.next else None
-    return _json(encode(ImageList(items=items, next=following, count=len(items))))
 
 
 @get(
@@ -116,13 +83,15 @@ async def show_image(
     """Return what every service has said about a picture so far."""
     image_id = parse_image_id(image_id)
     given = read(request.query_params.multi_items(), IMAGE_PARAMETERS)
+    selection = WHOLE if given["fields"] is None else Selection.parse(given["fields"])
     if given["wait"] is None:
-        document = await library.picture(image_id)
+        paths = None if selection is WHOLE else (*selection.paths, *REVISION)
+        row = await library.picture(image_id, paths)
     else:
         timeout = settings.wait_default_s if given["timeout"] is None else given["timeout"]
-        _within("WAIT_MAX_S", settings.wait_max_s, timeout)
-        document = await library.ready_picture(image_id, timeout)
-    return _shown(document, if_none_match=if_none_match)
+        within("WAIT_MAX_S", settings.wait_max_s, timeout)
+        row = plain(await library.ready_picture(image_id, timeout))
+    return _shown(row, selection, if_none_match=if_none_match)
 
 
 @patch(
@@ -153,17 +122,17 @@ async def edit_image(
     """
     read(request.query_params.multi_items(), {})
     document, applied = await library.edit(parse_image_id(image_id), data, Precondition(if_match))
-    return _shown(document, status=200 if applied else 202)
+    return _shown(plain(document), WHOLE, status=200 if applied else 202)
 
 
-ROUTES = [list_images, show_image, edit_image]
+ROUTES = [show_image, edit_image]
 
 
 def _shown(
-    document: Document, *, status: int = 200, if_none_match: str | None = None
+    row: Row, selection: Selection, *, status: int = 200, if_none_match: str | None = None
 ) -> Response[bytes]:
-    body = encode(image_view(document))
-    headers = {"etag": etag(document.seq.get("annotated", 0), body)}
+    body = encode(image_view(row, selection))
+    headers = {"etag": etag(row["seq"].get("annotated", 0), body)}
     if matches(if_none_match, headers["etag"]):
         return _json(b"", status=304, headers=headers)
     return _json(body, status=status, headers=headers)
@@ -178,15 +147,3 @@ def _json(
         media_type=MediaType.JSON,
         headers={"cache-control": CACHE_CONTROL, **(headers or {})},
     )
-
-
-def _within(limit: str, allowed: float, actual: float) -> None:
-    if actual > allowed:
-        raise Rejected(
-            400,
-            "limit_exceeded",
-            f"{limit} is {allowed:g}, this asks for {actual:g}",
-            limit=limit,
-            allowed=f"{allowed:g}",
-            actual=f"{actual:g}",
-        )

@@ -34,6 +34,16 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     mongodb_answer_timeout_s: Annotated[
         float, Meta(gt=0, description="seconds to wait for one answer of MongoDB")
     ] = 5.0
+    query_timeout_s: Annotated[
+        float,
+        Meta(gt=0, description="seconds MongoDB may look for an answer before it is given up"),
+    ] = 4.0
+    count_max: Annotated[
+        int, Meta(ge=1, description="pictures that `total` and facets count at most")
+    ] = 100_000
+    facets_kept_s: Annotated[
+        float, Meta(ge=0, description="seconds for which counts are kept and answered again")
+    ] = 10.0
     mongodb_pool: Annotated[
         int, Meta(ge=1, le=1000, description="connections to MongoDB at most")
     ] = 32
@@ -89,6 +99,36 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     webhook_deliveries_kept: Annotated[
         int, Meta(ge=100, le=10_000, description="deliveries of one webhook that can be looked up")
     ] = 1000
+    index_dir: Annotated[
+        str,
+        Meta(
+            description="folder that keeps the index of vectors between starts; empty: none does,"
+            " and vectors are read from the log at each start"
+        ),
+    ] = ""
+    vector_precision: Annotated[
+        Literal["float32", "float16"],
+        Meta(description="how vectors are kept in memory: 4 or 2 bytes a number"),
+    ] = "float32"
+    approximate_from: Annotated[
+        int,
+        Meta(ge=1000, description="vectors of one model from which on a graph (HNSW) is searched"),
+    ] = 50_000
+    duplicate_distance: Annotated[
+        int,
+        Meta(ge=0, le=16, description="bits in which perceptual hashes of duplicates may differ"),
+    ] = 6
+    duplicate_cosine: Annotated[
+        float,
+        Meta(ge=-1, le=1, description="least cosine of duplicates, where both have a vector"),
+    ] = 0.9
+    albums_max: Annotated[int, Meta(ge=0, le=10_000, description="albums there may be")] = 1000
+    album_pictures_max: Annotated[
+        int, Meta(ge=1, le=100_000, description="pictures in one album")
+    ] = 10_000
+    bulk_max: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="pictures that one bulk edit may change")
+    ] = 100_000
     manifests_bytes: Annotated[
         int, Meta(ge=0, description="bytes of lists of ids; 0: as much as NATS may keep")
     ] = 0

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from imagesystem.errors import Permanent, Transient
 
 from metadata_service.documents import Document
-from metadata_service.queries import Page, Query
+from metadata_service.queries import Page, Query, Row
+from metadata_service.search.facets import Counts, Facet
 from metadata_service.settings import Settings
 
 if TYPE_CHECKING:
@@ -81,8 +82,26 @@ class Store(Edition, Protocol):
         """Return if the database answers."""
         ...
 
+    async def show(self, image_id: str, paths: Sequence[str] | None = None) -> Row | None:
+        """Return one document as plain data, or the parts of it at `paths`.
+
+        Without `paths` it is all but the vector of its embedding.
+        """
+        ...
+
     async def page(self, query: Query) -> Page:
-        """Return one page of the pictures that exist (neither deleted nor half known)."""
+        """Return one page of the pictures that exist (neither deleted nor half known).
+
+        Raises `Rejected` 422 `query_too_slow`, as `count` and `facets` do.
+        """
+        ...
+
+    async def count(self, query: Query, most: int) -> int:
+        """Return how many pictures a query finds on all pages; counts up to `most`."""
+        ...
+
+    async def facets(self, query: Query, facets: Sequence[Facet], most: int) -> Counts:
+        """Return how often the values of fields occur among up to `most` pictures found."""
         ...
 
 

@@ -1,0 +1,1 @@
+"""Search: the query language, words and their scores, facets."""

@@ -1,0 +1,159 @@
+"""HTTP: lists and searches."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+from imagesystem.errors import Rejected
+from litestar import MediaType, Request, Response, get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import SkipValidation
+
+from metadata_service.cursors import Cursors
+from metadata_service.library import Library
+from metadata_service.openapi import operation
+from metadata_service.parameters import Parameter, read
+from metadata_service.queries import Page, Query, Row, Sort
+from metadata_service.search.asking import LISTED_BY, asked
+from metadata_service.search.facets import FACETS, Counts
+from metadata_service.search.words import explained
+from metadata_service.settings import Settings
+from metadata_service.views import ImageList, Selection, encode, image_view, matched
+
+__all__ = ["ROUTES"]
+
+AnyRequest = Request[Any, Any, Any]
+#: A list changes as pictures arrive.
+CACHE_CONTROL = "private, no-cache"
+NAMES = Annotated[str, msgspec.Meta(max_length=300)]
+SEARCHED_BY: dict[str, Parameter] = LISTED_BY | {
+    row.name: row
+    for row in (
+        Parameter(
+            name="facets",
+            type=NAMES,
+            description="count the values of these fields among what is found, with commas: "
+            + ", ".join(FACETS),
+        ),
+        Parameter(
+            name="text",
+            type=NAMES,
+            description="search by meaning (needs a model that understands text and pictures)",
+        ),
+    )
+}
+
+
+class Found(ImageList, frozen=True, kw_only=True):
+    """A page of what a search found, and the counts of facets where asked for."""
+
+    facets: Counts | msgspec.UnsetType = msgspec.UNSET
+
+
+@get(
+    "/metadata/images/list",
+    operation_class=operation(LISTED_BY),
+    responses={
+        200: ResponseSpec(ImageList, generate_examples=False, description="A page, newest first")
+    },
+    summary="The pictures, newest first, page by page",
+    tags=["images"],
+)
+async def list_images(
+    request: AnyRequest,
+    library: NamedDependency[SkipValidation[Library]],
+    cursors: NamedDependency[SkipValidation[Cursors]],
+    settings: NamedDependency[SkipValidation[Settings]],
+) -> Response[bytes]:
+    """Return the pictures that meet every filter.
+
+    A page is stable while pictures are added: what came later is not on later pages.
+    """
+    given = read(request.query_params.multi_items(), LISTED_BY)
+    query, selection = asked(given, cursors, settings, best_first=False)
+    page, total = await asyncio.gather(library.page(query), _total(library, query, given["total"]))
+    return _json(_listed(page, query, selection, cursors) | total)
+
+
+@get(
+    "/metadata/search",
+    operation_class=operation(SEARCHED_BY),
+    responses={
+        200: ResponseSpec(Found, generate_examples=False, description="A page, best match first")
+    },
+    summary="Search by words, by everything known, or both",
+    tags=["images"],
+)
+async def search(
+    request: AnyRequest,
+    library: NamedDependency[SkipValidation[Library]],
+    cursors: NamedDependency[SkipValidation[Cursors]],
+    settings: NamedDependency[SkipValidation[Settings]],
+) -> Response[bytes]:
+    """Return the pictures that meet the query and every filter, and why.
+
+    `q` is a line of words and terms. Where words are looked for, each picture says in which
+    fields they were found (`matches`), and what that is worth (`score`, the sum).
+    """
+    given = read(request.query_params.multi_items(), SEARCHED_BY)
+    if given["text"] is not None:
+        raise Rejected(
+            422,
+            "no_text_encoder",
+            "no model that understands both text and pictures is active here: search for words "
+            "with q, or install one (docs/how-to/search.md)",
+        )
+    query, selection = asked(given, cursors, settings, best_first=True)
+    page, total, facets = await asyncio.gather(
+        library.page(query),
+        _total(library, query, given["total"]),
+        _facets(library, query, given["facets"]),
+    )
+    return _json(_listed(page, query, selection, cursors) | total | facets)
+
+
+ROUTES = [list_images, search]
+
+
+async def _total(library: Library, query: Query, wanted: bool) -> Row:
+    return {"total": await library.total(query)} if wanted else {}
+
+
+async def _facets(library: Library, query: Query, wanted: str | None) -> Row:
+    if wanted is None:
+        return {}
+    names = [name.strip() for name in wanted.split(",")]
+    for name in names:
+        if name not in FACETS:
+            raise Rejected(
+                400,
+                "invalid_parameter",
+                f"facets: there is no facet {name[:50]!r}",
+                allowed=", ".join(FACETS),
+            )
+    return {"facets": await library.facets(query, names)}
+
+
+def _listed(page: Page, query: Query, selection: Selection, cursors: Cursors) -> Row:
+    items = [_item(row, query, selection) for row in page.rows]
+    return {"items": items, "next": _next(page, query.sort, cursors), "count": len(items)}
+
+
+def _item(row: Row, query: Query, selection: Selection) -> Row:
+    view = image_view(row, selection)
+    if query.words is None:
+        return view
+    return matched(view, row["score"], explained(row["words"], query.words))
+
+
+def _next(page: Page, sort: Sort, cursors: Cursors) -> str | None:
+    return cursors.write(sort, page.next) if page.next else None
+
+
+def _json(body: Row) -> Response[bytes]:
+    return Response(
+        encode(body), media_type=MediaType.JSON, headers={"cache-control": CACHE_CONTROL}
+    )
