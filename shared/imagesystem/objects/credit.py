@@ -40,7 +40,7 @@ class Credit:
 
     def withdraw(self, turn: asyncio.Future[None], size: int) -> None:
         """Stop waiting; what was granted in the meantime is given back."""
-        if turn.done():
+        if turn.done() and not turn.cancelled():
             self.give(size)
             return
         self._waiting = deque(entry for entry in self._waiting if entry[1] is not turn)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from imagesystem.objects.credit import Credit
 
 
@@ -41,4 +42,27 @@ async def test_whoever_withdraws_gives_back_what_was_granted() -> None:
     assert last.done()
     credit.withdraw(granted, 6)
     credit.give(4)
+    assert credit.free == 10
+
+
+async def test_a_task_that_is_cancelled_while_it_waits_takes_and_gives_nothing() -> None:
+    credit = Credit(10)
+    assert credit.take(10) is None
+    turn = credit.take(5)
+    assert turn is not None
+
+    async def wait() -> None:
+        try:
+            await turn
+        except BaseException:
+            credit.withdraw(turn, 5)
+            raise
+
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert credit.free == 0
+    credit.give(10)
     assert credit.free == 10
