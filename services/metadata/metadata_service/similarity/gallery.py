@@ -1,0 +1,123 @@
+"""All that look alike: the vectors of every space, fed by facts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from imagesystem import logs
+from imagesystem.bus import Received
+from imagesystem.errors import Rejected
+from imagesystem.events import Fact
+
+from metadata_service.similarity.collection import Collection
+from metadata_service.similarity.looks import Change, Looks
+from metadata_service.similarity.port import Found
+from metadata_service.similarity.rows import Precision
+from metadata_service.similarity.vectors import Space, Vector
+
+__all__ = ["Gallery"]
+
+log = logs.get(__name__)
+
+#: Facts taken before others get their turn.
+TURN = 64
+#: Searches at once: each keeps a processor busy.
+SEARCHES = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+
+class Gallery:
+    """The looks of all pictures and their vectors. `changed` hears of each image that changed."""
+
+    def __init__(
+        self, *, precision: Precision, graph_from: int, changed: Callable[[str], None]
+    ) -> None:
+        self.looks = Looks()
+        self.spaces: dict[Space, Collection] = {}
+        self.precision: Precision = precision
+        self._graph_from = graph_from
+        self._changed = changed
+        self._searching = asyncio.Semaphore(SEARCHES)
+        self._news = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Gallery]:
+        """Make graphs in the background until the block is left."""
+        tending = asyncio.create_task(self._tend(), name="similarity-graphs")
+        try:
+            yield self
+        finally:
+            tending.cancel()
+            await asyncio.gather(tending, return_exceptions=True)
+
+    async def take(self, facts: Sequence[Received[Fact]]) -> None:
+        """Take facts in; their order does not matter."""
+        for number, received in enumerate(facts):
+            if number % TURN == TURN - 1:
+                await asyncio.sleep(0)
+            change = self.looks.take(received)
+            if change is not None:
+                self._apply(change)
+
+    def _apply(self, change: Change) -> None:
+        if change.gone is not None and (held := self.spaces.get(change.gone)) is not None:
+            held.remove(change.image_id)
+        if change.space is not None and change.vector is not None:
+            self.collection(change.space).put(change.image_id, change.vector)
+        self._changed(change.image_id)
+
+    def collection(self, space: Space) -> Collection:
+        """Return the vectors of a space, made when first asked for."""
+        held = self.spaces.get(space)
+        if held is None:
+            held = self.spaces[space] = Collection(
+                space.dimensions, precision=self.precision, graph_from=self._graph_from
+            )
+        return held
+
+    async def settle(self) -> None:
+        """Tidy up after facts were taken; spaces that nothing is left of are forgotten."""
+        for space, held in list(self.spaces.items()):
+            await held.compact()
+            if not len(held):
+                del self.spaces[space]
+        self._news.set()
+
+    def vector(self, image_id: str) -> tuple[Space, Vector] | None:
+        """Return where a picture lies, None if that is not known."""
+        look = self.looks.by_id.get(image_id)
+        if look is None or look.space is None:
+            return None
+        held = self.spaces.get(look.space)
+        row = held.rows.row_of(image_id) if held is not None else None
+        return None if held is None or row is None else (look.space, held.rows.vector(row))
+
+    async def nearest(self, space: Space, vector: Vector, count: int) -> list[Found]:
+        """Return the pictures nearest to a vector, nearest first.
+
+        Raises `Rejected` 404 `unknown_space` if no picture has a vector there.
+        """
+        held = self.spaces.get(space)
+        if held is None:
+            known = ", ".join(f"{each.model} {each.model_version}" for each in sorted(self.spaces))
+            raise Rejected(
+                404,
+                "unknown_space",
+                f"no picture has a vector of {space.model} {space.model_version} with "
+                f"{space.dimensions} dimensions",
+                allowed=known or "none",
+            )
+        async with self._searching:
+            return await asyncio.to_thread(held.snapshot().search, vector, count)
+
+    async def _tend(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            for held in list(self.spaces.values()):
+                try:
+                    await held.tend()
+                except Exception:  # exact search answers as well
+                    log.exception("similarity_graph_not_made")

@@ -1,0 +1,44 @@
+"""Vectors: which can be compared, and how they come and go."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+from imagesystem.events import EmbeddingInferred
+from numpy.typing import NDArray
+
+__all__ = ["MAX_DIMENSIONS", "Floats", "Space", "Vector", "unit", "vector_of"]
+
+#: float32 (d,), of length 1.
+Vector: TypeAlias = NDArray[np.float32]
+Floats: TypeAlias = NDArray[np.floating[Any]]
+MAX_DIMENSIONS = 4096
+
+
+class Space(msgspec.Struct, frozen=True, order=True):
+    """Where vectors can be compared: one model, one version of it, one number of dimensions."""
+
+    model: str
+    model_version: str
+    dimensions: int
+
+
+def unit(values: Floats) -> Vector | None:
+    """Return the vector scaled to length 1; None for what has no direction (0, NaN, infinite)."""
+    vector = np.asarray(values, dtype=np.float64)
+    length = float(np.linalg.norm(vector))
+    if not np.isfinite(length) or length == 0.0:
+        return None
+    return (vector / length).astype(np.float32)
+
+
+def vector_of(fact: EmbeddingInferred) -> tuple[Space, Vector] | None:
+    """Return where the fact says the picture lies; None for what is not a vector of that size."""
+    dimensions, raw = fact.result.dimensions, fact.result.vector
+    if not 0 < dimensions <= MAX_DIMENSIONS or len(raw) != 4 * dimensions:
+        return None
+    vector = unit(np.frombuffer(raw, dtype="<f4"))
+    space = Space(fact.model, fact.model_version, dimensions)
+    return None if vector is None else (space, vector)
