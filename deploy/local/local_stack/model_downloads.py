@@ -18,7 +18,6 @@ Progress = Callable[[ModelFile, int, int | None], None]
 
 #: Seconds without a byte; redirects that are followed; tries in a row that bring nothing new.
 IDLE_S, MOST_REDIRECTS, TRIES = 30.0, 5, 3
-_PIECE = 256 * 1024
 
 
 def pull(shelf: Shelf, spec: ModelSpec, progress: Progress) -> None:
@@ -102,7 +101,7 @@ def _continue(
         length = answer.headers.get("content-length", "")
         total = have + int(length) if length.isdigit() else file.bytes or None
         with path.open("ab" if resumed else "wb") as target:
-            for piece in answer.iter_bytes(_PIECE):
+            for piece in answer.iter_raw():  # as it comes: what broke off is kept to the last byte
                 target.write(piece)
                 have += len(piece)
                 if file.bytes and have > file.bytes:
