@@ -17,6 +17,7 @@ from imagesystem.topology import SERVICES
 from rich.live import Live
 
 from local_stack import (
+    augmenting,
     background,
     binaries,
     clusters,
@@ -166,6 +167,7 @@ def show_nats_config() -> None:
 app.add_typer(subscriber_commands.app, name="subscriber")
 app.add_typer(dead_letter_commands.app, name="dead-letters")
 app.add_typer(model_commands.app, name="models")
+app.command()(augmenting.augment)
 app.command()(pause_commands.pause)
 app.command()(pause_commands.resume)
 app.command()(rebuild_commands.rebuild)
