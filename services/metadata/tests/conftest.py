@@ -36,7 +36,7 @@ class Stage:
 Open = Callable[..., AbstractAsyncContextManager[Stage]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def open_stage() -> Open:
     @asynccontextmanager
     async def opened(**settings: Any) -> AsyncIterator[Stage]:
