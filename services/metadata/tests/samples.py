@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from struct import pack
 
 from imagesystem.events import (
     Analysis,
@@ -12,6 +14,8 @@ from imagesystem.events import (
     Colour,
     Composition,
     Deleted,
+    Embedding,
+    EmbeddingInferred,
     Exif,
     Failed,
     Kind,
@@ -20,6 +24,7 @@ from imagesystem.events import (
     Texture,
     Uploaded,
 )
+from msgspec.structs import replace
 
 IMAGE = "0f1e2d3c-4b5a-8978-8796-a5b4c3d2e1f0"
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -45,6 +50,7 @@ def uploaded(
     owner: str = "public",
     tags: list[str] | None = None,
     exif: Exif | None = None,
+    sha256: str = "ab" * 32,
 ) -> Uploaded:
     return Uploaded(
         image_id=image_id,
@@ -54,7 +60,7 @@ def uploaded(
         width=width,
         height=height,
         frames=1,
-        sha256="ab" * 32,
+        sha256=sha256,
         uploaded_at=at(minutes),
         owner=owner,
         tags=tags or [],
@@ -110,6 +116,30 @@ def inferred(
         inferred_at=at(minutes),
         result=analysis(kind=kind, colours=colours),
     )
+
+
+def embedded(
+    image_id: str = IMAGE,
+    vector: Sequence[float] = (1.0, 0.0),
+    *,
+    version: str = "1",
+    minutes: float = 2,
+) -> EmbeddingInferred:
+    return EmbeddingInferred(
+        image_id=image_id,
+        task="embedding",
+        model="looks",
+        model_version=version,
+        duration_ms=3.5,
+        inferred_at=at(minutes),
+        result=Embedding(dimensions=len(vector), vector=pack(f"<{len(vector)}f", *vector)),
+    )
+
+
+def hashed(image_id: str, phash: int, *, sharpness: float = 120.5) -> AnalysisInferred:
+    found = inferred(image_id)
+    result = replace(found.result, phash=f"{phash:016x}", sharpness=sharpness)
+    return replace(found, result=result)
 
 
 def augmented(image_id: str = IMAGE, *, variant: str = "v1", minutes: float = 3) -> Augmented:

@@ -29,16 +29,14 @@ SEARCHES = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity
 
 
 class Gallery:
-    """The looks of all pictures and their vectors. `changed` hears of each image that changed."""
+    """The looks of all pictures and their vectors."""
 
-    def __init__(
-        self, *, precision: Precision, graph_from: int, changed: Callable[[str], None]
-    ) -> None:
+    def __init__(self, *, precision: Precision, graph_from: int) -> None:
         self.looks = Looks()
         self.spaces: dict[Space, Collection] = {}
         self.precision: Precision = precision
         self._graph_from = graph_from
-        self._changed = changed
+        self._listeners: list[Callable[[Change], None]] = []
         self._searching = asyncio.Semaphore(SEARCHES)
         self._news = asyncio.Event()
 
@@ -66,7 +64,12 @@ class Gallery:
             held.remove(change.image_id)
         if change.space is not None and change.vector is not None:
             self.collection(change.space).put(change.image_id, change.vector)
-        self._changed(change.image_id)
+        for listener in self._listeners:
+            listener(change)
+
+    def listen(self, listener: Callable[[Change], None]) -> None:
+        """Have a function called with each change, after it was taken."""
+        self._listeners.append(listener)
 
     def collection(self, space: Space) -> Collection:
         """Return the vectors of a space, made when first asked for."""

@@ -58,12 +58,16 @@ class Look(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fact changed: a vector that came (`vector`) in `space`, or went (`gone`)."""
+    """What a fact changed: a vector that came (`vector`) in `space`, or went (`gone`).
+
+    `look`: how the picture looks, or whether it is there; not what was said of its duplicates.
+    """
 
     image_id: str
     space: Space | None = None
     vector: Vector | None = None
     gone: Space | None = None
+    look: bool = True
 
 
 class Looks:
@@ -126,7 +130,7 @@ def _take_grouped(look: Look, fact: Grouped, sequence: int) -> Change | None:
     if sequence <= look.grouped:
         return None
     look.grouped, look.group, look.keeper = sequence, fact.group, fact.keeper
-    return Change(image_id=fact.image_id)
+    return Change(image_id=fact.image_id, look=False)
 
 
 _TAKE: dict[type[Fact], Callable[[Look, Any, int], Change | None]] = {

@@ -13,6 +13,7 @@ from imagesystem.ids import parse_image_id
 from litestar import MediaType, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
+from litestar.exceptions import SerializationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, SkipValidation
 
@@ -138,7 +139,7 @@ async def _example(request: AnyRequest) -> Example:
         )
     try:
         example = msgspec.convert(await request.json(), Example)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, SerializationException) as error:
         raise Rejected(400, "invalid_request", str(error)) from error
     if (example.image_id is None) == (example.vector is None):
         raise Rejected(400, "invalid_request", "give either `image_id` or `vector`")

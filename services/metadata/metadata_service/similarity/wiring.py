@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from imagesystem import ids
 from imagesystem.platform import Platform
 
+from metadata_service.duplicates.groups import Duplicates
+from metadata_service.duplicates.herald import Herald
 from metadata_service.feeds.reading import Log
 from metadata_service.following import Following
 from metadata_service.settings import Settings
 from metadata_service.similarity.gallery import Gallery
 from metadata_service.similarity.keeping import Keeper
 from metadata_service.similarity.looks import PATTERNS
+from metadata_service.webhooks.lease import Lease
 
 __all__ = ["open_gallery"]
 
 
 @asynccontextmanager
 async def open_gallery(
-    connected: Platform, log: Log, settings: Settings, changed: Callable[[str], None]
-) -> AsyncIterator[tuple[Gallery, Following]]:
-    """Follow all that looks alike until the block is left; `changed` hears of each image."""
-    gallery = Gallery(
-        precision=settings.vector_precision,
-        graph_from=settings.approximate_from,
-        changed=changed,
+    connected: Platform, log: Log, settings: Settings
+) -> AsyncIterator[tuple[Gallery, Duplicates, Following]]:
+    """Follow all that looks alike until the block is left."""
+    gallery = Gallery(precision=settings.vector_precision, graph_from=settings.approximate_from)
+    duplicates = Duplicates(
+        gallery, distance=settings.duplicate_distance, cosine=settings.duplicate_cosine
     )
-    following = Following(connected.bus, PATTERNS, gallery.take, gallery.settle)
+    gallery.listen(duplicates.hear)
+
+    async def settle() -> None:
+        await gallery.settle()
+        await duplicates.settle()
+
+    following = Following(connected.bus, PATTERNS, gallery.take, settle)
+    lease = Lease(connected.key_value("bulk"), "metadata.duplicates", ids.new_id())
+    herald = Herald(connected.bus, duplicates, gallery.looks, lease, following.check)
     folder = Path(settings.index_dir) / "similarity" if settings.index_dir else None
     keeper = Keeper(gallery, following, connected.bus, folder)
     await keeper.restore()
-    async with keeper.running(), gallery.running(), following.running(log.tail):
-        yield gallery, following
+    async with (
+        keeper.running(),
+        gallery.running(),
+        herald.running(),
+        following.running(log.tail),
+    ):
+        yield gallery, duplicates, following
