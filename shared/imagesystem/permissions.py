@@ -68,7 +68,10 @@ SAYS: dict[Service, tuple[str, ...]] = {
 }
 
 #: Facts heard as they are said, besides what durable consumers bring: by their own inbox alone.
-HEARS: dict[Service, tuple[str, ...]] = {"metadata": ("images.v1.>",)}
+HEARS: dict[Service, tuple[str, ...]] = {
+    "metadata": ("images.v1.>",),
+    "image": ("images.v1.*.uploaded", "images.v1.*.deleted"),
+}
 
 
 class Permissions(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ class Platform(Protocol):
 
     @property
     def doorbell(self) -> Doorbell:
-        """Rings when a fact is said; only metadata may hear it."""
+        """Rings when a fact is said; who may hear what is in `permissions.HEARS`."""
 
     @property
     def letters(self) -> Letters:

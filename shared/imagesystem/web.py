@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias, cast
 
+import msgspec
 import structlog
 from litestar import Litestar, Response, get
 from litestar.config.cors import CORSConfig
@@ -14,7 +15,7 @@ from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import ScalarRenderPlugin, SwaggerRenderPlugin
-from litestar.types import ControllerRouterHandler, Message
+from litestar.types import ControllerRouterHandler, Message, Send
 
 from imagesystem import ids, logs, metrics, otlp, problems, tracing
 from imagesystem.health import Health, Report
@@ -23,9 +24,22 @@ from imagesystem.requests import JsonRequest
 from imagesystem.settings import ServiceSettings
 from imagesystem.tracing import Recorder
 
-__all__ = ["Lifespan", "create_app"]
+__all__ = ["Lifespan", "Ready", "Shortcut", "create_app"]
 
 Lifespan: TypeAlias = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that only needs sending; `route` is the template under which it counts."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    route: str
+
+
+#: Looks at a request (its ASGI scope) before it is routed: its answer, or None to have it routed.
+Shortcut: TypeAlias = Callable[[Any], Ready | None]
 
 log = logs.get(__name__)
 
@@ -39,11 +53,13 @@ def create_app(
     lifespan: Lifespan,
     dependencies: Mapping[str, Provide] | None = None,
     max_body_bytes: int | None = 1024 * 1024,
+    shortcut: Shortcut | None = None,
 ) -> Litestar:
     """Return the app of one service: its routes, and what every service has.
 
     `max_body_bytes` bounds request bodies (413) unless a route sets its own; None: the routes
     read streams and count themselves. `lifespan` opens what the service needs and closes it.
+    What `shortcut` answers is counted and logged like the rest, and takes a third of the time.
     """
     service = health.service
     origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
@@ -64,7 +80,7 @@ def create_app(
         ),
         logging_config=None,
     )
-    app.observe(measures, service)
+    app.observe(measures, service, shortcut)
     return app
 
 
@@ -115,9 +131,9 @@ class _ObservedApp(Litestar):
 
     _recorder: Recorder | None = None
 
-    def observe(self, measures: Metrics, service: str) -> None:
-        """Say where measurements go."""
-        self._measures, self._service = measures, service
+    def observe(self, measures: Metrics, service: str, shortcut: Shortcut | None) -> None:
+        """Say where measurements go, and what is asked before the routes."""
+        self._measures, self._service, self._shortcut = measures, service, shortcut
 
     def trace(self, recorder: Recorder | None) -> None:
         """Say where spans go."""
@@ -156,11 +172,23 @@ class _ObservedApp(Litestar):
             context | {"x-request-id": request_id}, scope["method"], "server", _asked(scope)
         ) as span:
             try:
-                await super().__call__(scope, receive, sending)
+                ready = self._shortcut(scope) if self._shortcut is not None else None
+                if ready is None:
+                    await super().__call__(scope, receive, sending)
+                else:
+                    scope["path_template"] = ready.route
+                    await _send(ready, sending)
             finally:
                 seconds = time.perf_counter() - started
                 _answered(span, scope, status)
                 _record(self._measures, self._service, scope, status, seconds)
+
+
+async def _send(ready: Ready, send: Send) -> None:
+    await send(
+        {"type": "http.response.start", "status": ready.status, "headers": list(ready.headers)}
+    )
+    await send({"type": "http.response.body", "body": ready.body, "more_body": False})
 
 
 def _asked(scope: Any) -> tracing.Attributes:

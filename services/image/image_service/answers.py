@@ -37,9 +37,9 @@ class Representation(msgspec.Struct, frozen=True, kw_only=True):
     negotiated: bool = False
     cache_status: str | None = None
 
-    def with_cache_status(self, *, hit: bool) -> Representation:
-        """Return it with what the rendition cache did (RFC 9211)."""
-        status = "renditions; hit" if hit else "renditions; fwd=miss"
+    def with_cache_status(self, where: str) -> Representation:
+        """Return it with where the cache had the rendition (RFC 9211); empty: nowhere."""
+        status = f"renditions; hit; detail={where}" if where else "renditions; fwd=miss"
         return msgspec.structs.replace(self, cache_status=status)
 
     def validators(self) -> dict[str, str]:

@@ -23,13 +23,17 @@ from image_service.darkroom import Darkroom
 from image_service.decoding import prepare
 from image_service.gallery import Gallery, cache_control
 from image_service.handlers import Handlers
+from image_service.hot import HotAnswers
+from image_service.known import Known
 from image_service.limits import Limits
 from image_service.measures import Measures
 from image_service.originals import Originals
 from image_service.parameters import Interpreter
+from image_service.places import Places
 from image_service.presets import Presets
 from image_service.routes import ROUTES
 from image_service.settings import Settings
+from image_service.shelf import Shelf
 from image_service.signatures import Signatures
 
 __all__ = ["create_app"]
@@ -41,6 +45,7 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
     """Return the image service's app."""
     health, metrics = Health("image"), Metrics()
     measures = Measures(metrics)
+    hot = HotAnswers(Known(), Shelf(settings.memory_cache_bytes, measures.shelved), measures)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -48,7 +53,7 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
         async with (
             connect(settings, health, metrics) as connected,
             WorkerPool(workers, partial(prepare, settings.max_pixels)) as pool,
-            _gallery(settings, connected, pool, measures, health) as gallery,
+            _gallery(settings, connected, pool, hot, measures=measures, health=health) as gallery,
         ):
             app.state.gallery = gallery
             yield
@@ -59,6 +64,7 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
         measures=metrics,
         routes=ROUTES,
         lifespan=lifespan,
+        shortcut=hot,
         dependencies={"gallery": Provide(_provide_gallery, sync_to_thread=False)},
     )
 
@@ -73,11 +79,13 @@ async def _gallery(
     settings: Settings,
     connected: Platform,
     pool: WorkerPool,
+    hot: HotAnswers,
+    *,
     measures: Measures,
     health: Health,
 ) -> AsyncIterator[Gallery]:
     """Put the parts together, run what runs beside the requests, end it in the right order."""
-    originals = Originals(connected.bus, connected.bucket("originals"))
+    originals = Originals(connected.bus, connected.bucket("originals"), hot.known)
     cache = RenditionCache(
         connected.bucket("renditions"), originals.exists, measures, RENDITIONS_BYTES
     )
@@ -92,7 +100,14 @@ async def _gallery(
             max_animation_frames=settings.max_animation_frames,
             max_animation_pixels=settings.max_animation_pixels,
         ),
-        max_waiting=settings.max_waiting,
+        shelf=hot.shelf,
+        # One place more than work: the next original is fetched while the workers are busy.
+        places=Places(
+            pool.size + 1,
+            settings.max_waiting,
+            settings.decoding_bytes,
+            measures.renditions.labels("busy").inc,
+        ),
         deadline_s=settings.render_deadline_s,
     )
     handlers = Handlers(cache)
@@ -106,21 +121,23 @@ async def _gallery(
         fatal=True,
     )
     try:
-        yield Gallery(
-            originals=originals,
-            darkroom=darkroom,
-            cache_control=cache_control(settings.cache_max_age_s),
-            bus=connected.bus,
-            presets=Presets(table=presets.load(settings.presets), only=settings.presets_only),
-            signatures=Signatures(
-                keys=signatures.keys_of(settings.signing_keys), unsigned=settings.unsigned
-            ),
-            max_age_s=settings.cache_max_age_s,
-            unsettled_max_age_s=settings.unsettled_max_age_s,
-            max_transform_bytes=settings.max_transform_bytes,
-            fallback_image_id=settings.fallback_image_id or None,
-            interpreter=Interpreter(),
-        )
+        async with hot.known.listening(connected.doorbell, hot.shelf.drop):
+            yield Gallery(
+                originals=originals,
+                darkroom=darkroom,
+                hot=hot,
+                cache_control=cache_control(settings.cache_max_age_s),
+                bus=connected.bus,
+                presets=Presets(table=presets.load(settings.presets), only=settings.presets_only),
+                signatures=Signatures(
+                    keys=signatures.keys_of(settings.signing_keys), unsigned=settings.unsigned
+                ),
+                max_age_s=settings.cache_max_age_s,
+                unsettled_max_age_s=settings.unsettled_max_age_s,
+                max_transform_bytes=settings.max_transform_bytes,
+                fallback_image_id=settings.fallback_image_id or None,
+                interpreter=Interpreter(),
+            )
     finally:
         health.stopping = True
         await deleted.stop()

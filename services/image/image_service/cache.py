@@ -22,6 +22,8 @@ log = logs.get(__name__)
 RETRY_S = 1.0
 MAX_WRITES = 32
 MAX_WRITING_BYTES = 64 * 1024 * 1024
+#: The object's metadata that names the other images in it, with spaces between.
+SHOWN = "shown"
 
 
 class CacheIndex:
@@ -46,7 +48,8 @@ class CacheIndex:
         if info.deleted:
             return
         self._infos[info.name] = info
-        self._names.setdefault(_image_of(info.name), set()).add(info.name)
+        for image_id in _shown_in(info):
+            self._names.setdefault(image_id, set()).add(info.name)
         self._bytes += info.size
         while 0 <= self._max_bytes < self._bytes and len(self._infos) > 1:
             self.forget(next(iter(self._infos)))
@@ -57,18 +60,23 @@ class CacheIndex:
         if info is None:
             return
         self._bytes -= info.size
-        names = self._names[_image_of(name)]
-        names.discard(name)
-        if not names:
-            del self._names[_image_of(name)]
+        for image_id in _shown_in(info):
+            names = self._names[image_id]
+            names.discard(name)
+            if not names:
+                del self._names[image_id]
 
     def of(self, image_id: str) -> list[ObjectInfo]:
-        """Return what is cached of an image."""
+        """Return what is cached of an image, and of others with that image in them."""
         return [self._infos[name] for name in self._names.get(image_id, ())]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._infos
 
-def _image_of(name: str) -> str:
-    return name.partition("/")[0]
+
+def _shown_in(info: ObjectInfo) -> set[str]:
+    """Return the images that are seen in a rendition: its own, and watermarks."""
+    return {info.name.partition("/")[0], *info.metadata.get(SHOWN, "").split()}
 
 
 class RenditionCache:
@@ -101,6 +109,8 @@ class RenditionCache:
 
     async def get(self, image_id: str, key: str) -> bytes | None:
         """Return the rendition, or None if it is not there whole or cannot be had now."""
+        if self._following and f"{image_id}/{key}" not in self._index:
+            return None  # the index knows: the bucket need not be asked
         try:
             return (await self._bucket.get(f"{image_id}/{key}"))[1]
         except ObjectMissing:
@@ -109,24 +119,32 @@ class RenditionCache:
             log.warning("rendition_cache_unreadable", image_id=image_id, error=error.message)
             return None
 
-    def keep(self, image_id: str, key: str, data: bytes) -> None:
-        """Write a rendition in the background; skipped while too much is being written."""
+    def holds(self, image_id: str, key: str) -> bool:
+        """Say whether the rendition is there, as far as it is known."""
+        return f"{image_id}/{key}" in self._index
+
+    def keep(self, image_id: str, key: str, data: bytes, others: tuple[str, ...] = ()) -> None:
+        """Write a rendition in the background; skipped while too much is being written.
+
+        `others`: the images that are seen in it besides its own.
+        """
         if len(self._writes) >= MAX_WRITES or self._writing_bytes >= MAX_WRITING_BYTES:
             self._measures.cache_writes.labels("skipped").inc()
             return
         self._writing_bytes += len(data)
-        task = asyncio.create_task(self._write(image_id, key, data))
+        task = asyncio.create_task(self._write(image_id, key, data, others))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 
-    async def _write(self, image_id: str, key: str, data: bytes) -> None:
-        outcome = "failed"
+    async def _write(self, image_id: str, key: str, data: bytes, others: tuple[str, ...]) -> None:
+        outcome, shown = "failed", {SHOWN: " ".join(others)} if others else None
         try:
-            info = await self._bucket.put(f"{image_id}/{key}", data)
+            info = await self._bucket.put(f"{image_id}/{key}", data, metadata=shown)
             outcome = "kept"
             # Deleted while it was made or written: whoever drops the image's renditions may
             # not have seen this one.
-            if not await self._exists(image_id):
+            there = [await self._exists(each) for each in (image_id, *others)]
+            if not all(there):
                 await self._bucket.delete(info)
                 outcome = "late"
         except ImageSystemError as error:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from imagesystem import logs
-from imagesystem.errors import Rejected, Transient
+from imagesystem.errors import Rejected
 from imagesystem.events import Uploaded
 from imagesystem.workers import WorkerDied, WorkerPool
 
@@ -21,13 +19,26 @@ from image_service.limits import Limits
 from image_service.measures import Measures
 from image_service.originals import Originals
 from image_service.parameters import Recipe, Source
+from image_service.places import Places, decoded_bytes
+from image_service.refusals import Refusals
 from image_service.renditions import ENGINE, describe, render
+from image_service.shelf import Shelf
 
-__all__ = ["Darkroom", "Developed", "Refusals", "key"]
+__all__ = ["Darkroom", "Developed", "key", "source_of"]
 
 log = logs.get(__name__)
 
 _canonical = msgspec.json.Encoder(order="sorted").encode
+
+
+def source_of(original: Uploaded) -> Source:
+    """Return what is known of an original without reading it."""
+    return Source(
+        media_type=original.media_type,
+        width=original.width,
+        height=original.height,
+        frames=original.frames,
+    )
 
 
 def key(sha256: str, recipe: Recipe) -> str:
@@ -37,44 +48,29 @@ def key(sha256: str, recipe: Recipe) -> str:
 
 
 class Developed(msgspec.Struct, frozen=True, kw_only=True):
-    """A rendition's bytes, and whether the cache had them."""
+    """A rendition's bytes, and where they were: `memory` (`name` on the shelf), `bucket`, or
+    nowhere yet.
+    """
 
+    name: str
     data: bytes
-    hit: bool
+    where: str = ""
 
-
-class Refusals:
-    """What was refused lately: a picture that kills its decoder is not tried at every request."""
-
-    LIFETIME_S = 300.0
-    MOST = 1024
-
-    def __init__(self) -> None:
-        self._held: OrderedDict[str, tuple[float, Rejected]] = OrderedDict()
-
-    def add(self, name: str, refusal: Rejected) -> None:
-        """Remember the refusal under a rendition's key or a source's digest."""
-        self._held[name] = (time.monotonic() + self.LIFETIME_S, refusal)
-        self._held.move_to_end(name)
-        while len(self._held) > self.MOST:
-            self._held.popitem(last=False)
-
-    def check(self, name: str) -> None:
-        """Raise the refusal remembered under this name, if there is one."""
-        until, refusal = self._held.get(name, (0.0, None))
-        if refusal is None:
-            return
-        if until < time.monotonic():
-            del self._held[name]
-            return
-        raise copy.copy(refusal)  # a raised error keeps the frames it went through
+    @property
+    def hit(self) -> bool:
+        """Whether nothing had to be made."""
+        return bool(self.where)
 
 
 class Darkroom:
-    """Makes each rendition once, no more at a time than there are workers.
+    """Makes each rendition once, no more at a time than there are places.
 
-    `max_waiting` renditions may wait for a worker; what comes then is turned away.
+    What is made goes on the shelf. What is asked for again goes to the cache that all replicas
+    share: writing there costs as much as half a rendition, and most are never asked for again.
     """
+
+    #: Names of renditions that are remembered as having been asked for.
+    ASKED = 65_536
 
     def __init__(
         self,
@@ -84,31 +80,36 @@ class Darkroom:
         measures: Measures,
         limits: Limits,
         *,
-        max_waiting: int,
+        shelf: Shelf,
+        places: Places,
         deadline_s: float,
     ) -> None:
         self._originals = originals
-        self._cache = cache
+        self.cache = cache
         self._pool = pool
         self._measures = measures
         self._limits = limits
-        self._max_waiting = max_waiting
+        self._shelf = shelf
+        self._places = places
         self._deadline_s = deadline_s
-        # One more than work: the next original is fetched while the workers are busy.
-        self._places = asyncio.Semaphore(pool.size + 1)
-        self._waiting = 0
+        self._asked: OrderedDict[str, None] = OrderedDict()
         self._making: dict[str, asyncio.Task[Developed]] = {}
         self._refusals = Refusals()
 
     async def develop(self, original: Uploaded, recipe: Recipe) -> Developed:
         """Return the rendition.
 
-        Raises `Rejected`: what `render` raises, or 422 `unprocessable_picture` (it kills its
-        decoder); `Transient`: `too_busy`, `deadline_exceeded`.
+        Raises `Rejected`: what `render` raises, 422 `unprocessable_picture` (it kills its
+        decoder), 429 `too_busy`; `Transient`: `deadline_exceeded`.
         """
         name = key(original.sha256, recipe)
         # By image too: the same bytes may belong to several, and each is deleted alone.
         flight = f"{original.image_id}/{name}"
+        shelved = self._shelf.get(flight)
+        if shelved is not None:
+            self._measures.renditions.labels("hit").inc()
+            self._share(original, recipe, name, shelved)
+            return Developed(name=flight, data=shelved, where="memory")
         try:
             self._refusals.check(original.sha256)
             self._refusals.check(name)
@@ -119,8 +120,9 @@ class Darkroom:
                 self._measures.renditions.labels("joined").inc()
             # A client that leaves does not take the rendition from the others.
             return await asyncio.shield(task)
-        except Rejected:
-            self._measures.renditions.labels("refused").inc()
+        except Rejected as refusal:
+            if refusal.status != 429:
+                self._measures.renditions.labels("refused").inc()
             raise
 
     def _begin(self, flight: str, original: Uploaded, recipe: Recipe) -> asyncio.Task[Developed]:
@@ -142,31 +144,33 @@ class Darkroom:
         await asyncio.gather(*self._making.values(), return_exceptions=True)
 
     async def _develop(self, original: Uploaded, recipe: Recipe, name: str) -> Developed:
-        cached = await self._cache.get(original.image_id, name)
+        flight = f"{original.image_id}/{name}"
+        cached = await self.cache.get(original.image_id, name)
         if cached is not None:
-            self._measures.renditions.labels("hit").inc()
-            return Developed(data=cached, hit=True)
-        async with self._place():
+            self._measures.renditions.labels("shared").inc()
+            self._put_on_shelf(original, recipe, name, cached)
+            return Developed(name=flight, data=cached, where="bucket")
+        async with self._places.taken():
             data = await self._made(original, recipe, name)
         self._measures.renditions.labels("made").inc()
-        self._cache.keep(original.image_id, name, data)
-        return Developed(data=data, hit=False)
+        self._put_on_shelf(original, recipe, name, data)
+        self._share(original, recipe, name, data)
+        return Developed(name=flight, data=data)
 
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        """Wait for a place to work at, if not too many do."""
-        if self._waiting >= self._max_waiting:
-            self._measures.renditions.labels("busy").inc()
-            raise Transient("too many renditions are waiting for a worker", code="too_busy")
-        self._waiting += 1
-        try:
-            await self._places.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._places.release()
+    def _put_on_shelf(self, original: Uploaded, recipe: Recipe, name: str, data: bytes) -> None:
+        shown = (original.image_id, *recipe.sources())
+        self._shelf.put(f"{original.image_id}/{name}", data, shown)
+
+    def _share(self, original: Uploaded, recipe: Recipe, name: str, data: bytes) -> None:
+        """Write what is asked for again to the cache that all replicas share, once."""
+        flight = f"{original.image_id}/{name}"
+        if flight not in self._asked:
+            self._asked[flight] = None
+            if len(self._asked) > self.ASKED:
+                self._asked.popitem(last=False)
+            return
+        if not self.cache.holds(original.image_id, name):
+            self.cache.keep(original.image_id, name, data, recipe.sources())
 
     async def transform(
         self, read: Callable[[], Awaitable[bytes]], choose: Callable[[Source], Recipe]
@@ -176,14 +180,16 @@ class Darkroom:
         `read` is called when there is a place: bytes that wait stay where they are. `choose` is
         told what they are. Raises as `develop`.
         """
-        async with self._place():
+        async with self._places.taken():
             source = await read()
             try:
                 found = await self._pool.run(
                     describe, source, self._limits, deadline_s=self._deadline_s
                 )
                 recipe = choose(found)
-                data = await self._rendered(source, recipe, await self._others(recipe))
+                others = await self._others(recipe)
+                async with self._places.room(decoded_bytes(found, recipe)):
+                    data = await self._rendered(source, recipe, others)
             except WorkerDied as error:
                 raise _unprocessable() from error
         self._measures.renditions.labels("transformed").inc()
@@ -199,8 +205,10 @@ class Darkroom:
     async def _made(self, original: Uploaded, recipe: Recipe, name: str) -> bytes:
         source, others = await self._originals.whole(original), await self._others(recipe)
         started = time.perf_counter()
+        size = decoded_bytes(source_of(original), recipe)
         try:
-            data = await self._rendered(source, recipe, others)
+            async with self._places.room(size):
+                data = await self._rendered(source, recipe, others)
         except WorkerDied as error:
             refusal = _unprocessable()
             log.warning("unprocessable_picture", image_id=original.image_id, recipe=recipe)

@@ -7,6 +7,7 @@ from imagesystem.bus import Bus
 
 from image_service.darkroom import Darkroom
 from image_service.evidence import Evidence, gather
+from image_service.hot import HotAnswers
 from image_service.originals import Originals
 from image_service.parameters import Interpreter
 from image_service.presets import Presets
@@ -20,6 +21,7 @@ class Gallery(msgspec.Struct, frozen=True, kw_only=True):
 
     originals: Originals
     darkroom: Darkroom
+    hot: HotAnswers
     cache_control: str
     bus: Bus
     presets: Presets

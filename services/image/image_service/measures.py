@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imagesystem.metrics import SECONDS, Metrics
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 __all__ = ["Measures"]
 
@@ -33,6 +33,11 @@ class Measures:
             "rendition_cache_writes_total",
             "Renditions to be cached, by what became of them",
             ["outcome"],
+            registry=metrics.registry,
+        )
+        self.shelved = Gauge(
+            "rendition_memory_bytes",
+            "Bytes of renditions held in memory",
             registry=metrics.registry,
         )
         self.dropped = Counter(

@@ -42,7 +42,8 @@ _PROBLEMS = {
     422: "corrupt_pixels, too_many_pixels, unprocessable_picture, animation_too_large, "
     "no_such_frame, max_bytes_exceeded, unknown_watermark, faces_failed, faces_not_planned, "
     "faces_unknown",
-    503: "too_busy, deadline_exceeded, unavailable, faces_pending; with Retry-After",
+    429: "too_busy; with Retry-After",
+    503: "deadline_exceeded, unavailable, faces_pending; with Retry-After",
 }
 
 

@@ -11,6 +11,8 @@ from imagesystem.errors import ObjectMissing, Rejected
 from imagesystem.events import Deleted, Uploaded
 from imagesystem.objects import Bucket, ObjectInfo
 
+from image_service.known import Known
+
 __all__ = ["Originals"]
 
 log = logs.get(__name__)
@@ -19,16 +21,21 @@ log = logs.get(__name__)
 class Originals:
     """What the registry stored and announced; the facts say whether, the bucket holds what."""
 
-    def __init__(self, bus: Bus, bucket: Bucket) -> None:
+    def __init__(self, bus: Bus, bucket: Bucket, known: Known | None = None) -> None:
         self._bus = bus
         self._bucket = bucket
+        self._known = known or Known()
 
-    async def find(self, image_id: str) -> Uploaded:
-        """Return what is known of the original.
+    async def find(self, image_id: str, *, fresh: bool = False) -> Uploaded:
+        """Return what is known of the original; `fresh`: as the log has it now.
 
         Raises `Rejected`: 404 `unknown_image`, or 410 `image_deleted` while its tombstone is
         the latest word.
         """
+        known = None if fresh else self._known.get(image_id)
+        if known is not None:
+            return known
+        moment = self._known.moment
         uploaded, deleted = await asyncio.gather(
             self._bus.latest(f"images.v1.{image_id}.{Uploaded.kind}"),
             self._bus.latest(f"images.v1.{image_id}.{Deleted.kind}"),
@@ -38,12 +45,13 @@ class Originals:
             raise Rejected(410, "image_deleted", f"image {image_id} was deleted")
         if uploaded is None or not isinstance(uploaded.event, Uploaded):
             raise Rejected(404, "unknown_image", f"there is no image {image_id}")
+        self._known.put(uploaded.event, moment)
         return uploaded.event
 
     async def exists(self, image_id: str) -> bool:
         """Say whether the image is there now."""
         try:
-            await self.find(image_id)
+            await self.find(image_id, fresh=True)
         except Rejected:
             return False
         return True
@@ -77,7 +85,7 @@ class Originals:
 
     async def _lost(self, original: Uploaded) -> None:
         """Raise what `find` raises now: the image was deleted while it was being read."""
-        await self.find(original.image_id)
+        await self.find(original.image_id, fresh=True)
         log.error("original_missing", image_id=original.image_id)
 
 

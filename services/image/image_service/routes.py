@@ -15,7 +15,7 @@ from litestar.response.base import ASGIResponse
 
 from image_service import orders, parameters, paths, srcset
 from image_service.answers import Representation, answer, unchanged
-from image_service.darkroom import key
+from image_service.darkroom import key, source_of
 from image_service.evidence import Evidence
 from image_service.fallbacks import fallback
 from image_service.filenames import renamed
@@ -23,7 +23,7 @@ from image_service.formats import FORMATS
 from image_service.gallery import Gallery, cache_control
 from image_service.openapi import PathOperation, PictureOperation
 from image_service.orders import Order
-from image_service.parameters import Source, Wanted
+from image_service.parameters import Wanted
 from image_service.parameters.resolving import needs_evidence
 from image_service.srcset import Srcset
 from image_service.transform import transform
@@ -130,7 +130,7 @@ async def _rendition(
 ) -> ASGIResponse:
     evidence = await gallery.evidence(original.image_id) if needs_evidence(wanted) else None
     recipe = gallery.interpreter.resolve(
-        wanted, _source(original), request.headers.get("accept", ""), evidence
+        wanted, source_of(original), request.headers.get("accept", ""), evidence
     )
     for image_id in recipe.sources():
         await _find_watermark(gallery, image_id)
@@ -147,20 +147,16 @@ async def _rendition(
     if (not_modified := unchanged(request, representation)) is not None:
         return not_modified
     developed = await gallery.darkroom.develop(original, recipe)
+    representation = representation.with_cache_status(developed.where)
+    if developed.where == "memory" and evidence is None and order.seconds_left is None:
+        headers = {**representation.described(), "content-length": str(len(developed.data))}
+        shown = (original.image_id, *recipe.sources())
+        gallery.hot.keep(request.scope, headers, developed.name, shown)
     return await answer(
         request,
-        representation.with_cache_status(hit=developed.hit),
+        representation,
         len(developed.data),
         partial(_in_one_piece, developed.data),
-    )
-
-
-def _source(original: Uploaded) -> Source:
-    return Source(
-        media_type=original.media_type,
-        width=original.width,
-        height=original.height,
-        frames=original.frames,
     )
 
 

@@ -37,8 +37,19 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
         int, Meta(ge=0, le=256, description="worker processes that render; 0: one per core")
     ] = 0
     max_waiting: Annotated[
-        int, Meta(ge=1, description="renditions that wait for a worker; more are answered 503")
+        int, Meta(ge=1, description="renditions that wait for a worker; more are answered 429")
     ] = 64
+    decoding_bytes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="bytes of pixels that are decoded at a time, by all workers; a larger "
+            "picture is decoded alone",
+        ),
+    ] = 512 * 1024**2
+    memory_cache_bytes: Annotated[
+        int, Meta(ge=0, description="bytes of renditions that are kept in memory; 0: none")
+    ] = 128 * 1024**2
     render_deadline_s: Annotated[
         float, Meta(gt=0, description="seconds that one rendition may take a worker")
     ] = 30.0

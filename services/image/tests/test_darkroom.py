@@ -3,14 +3,17 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from image_service import darkroom as darkroom_module
+from image_service import refusals as refusals_module
 from image_service.cache import RenditionCache
-from image_service.darkroom import Darkroom, Refusals
+from image_service.darkroom import Darkroom
 from image_service.limits import Limits
 from image_service.measures import Measures
 from image_service.originals import Originals
 from image_service.parameters import Recipe
+from image_service.places import Places
+from image_service.refusals import Refusals
 from image_service.renditions import Rendition
+from image_service.shelf import Shelf
 from imagesystem.bus.memory import MemoryBus
 from imagesystem.errors import ObjectMissing, Rejected, Transient
 from imagesystem.metrics import Metrics
@@ -37,7 +40,7 @@ class Pool:
 
 
 class World:
-    def __init__(self, max_waiting: int = 2) -> None:
+    def __init__(self, max_waiting: int = 2, shelf_bytes: int = 1 << 20) -> None:
         self.bus, self.pool = MemoryBus(), Pool()
         self.stored, self.cached = MemoryBucket("originals"), MemoryBucket("renditions")
         self.metrics = Metrics()
@@ -50,7 +53,8 @@ class World:
             self.pool,
             measures,
             Limits(max_pixels=1, max_output_pixels=1),
-            max_waiting=max_waiting,
+            shelf=Shelf(shelf_bytes, measures.shelved),
+            places=Places(2, max_waiting, 1 << 20, measures.renditions.labels("busy").inc),
             deadline_s=1,
         )
 
@@ -71,6 +75,15 @@ async def original(world, fact):
     return fact
 
 
+@pytest.fixture
+async def original_world(fact):
+    """Without memory for renditions."""
+    world, said = World(shelf_bytes=0), fact(b"pixels")
+    await world.stored.put(said.image_id, b"pixels")
+    await world.bus.publish(said)
+    return world, said
+
+
 def recipe(width: int = 10) -> Recipe:
     return Recipe(width=width, height=None, fit="inside", format="jpeg", quality=80)
 
@@ -82,6 +95,24 @@ async def test_made_once_then_from_the_cache(world, original):
     assert (first.data, first.hit) == (b"10", False)
     assert (second.data, second.hit) == (b"10", True)
     assert world.pool.calls == 1
+
+
+async def test_what_is_asked_for_again_is_shared_with_other_replicas(world, original):
+    await world.darkroom.develop(original, recipe())
+    await world.cache.settle()
+    assert [info async for info in world.cached.watch(follow=False)] == []
+    await world.darkroom.develop(original, recipe())
+    await world.cache.settle()
+    (info,) = [info async for info in world.cached.watch(follow=False)]
+    assert info.name.startswith(original.image_id)
+
+
+async def test_what_has_no_place_in_memory_is_shared_when_it_is_made_again(original_world):
+    world, original = original_world
+    for where in ("", "", "bucket"):
+        assert (await world.darkroom.develop(original, recipe())).where == where
+        await world.cache.settle()
+    assert world.pool.calls == 2
 
 
 async def test_a_thousand_requests_for_one_rendition_are_one_rendition(world, original):
@@ -116,8 +147,10 @@ async def test_more_than_may_wait_are_turned_away(world, original):
     while len(done) < 3:
         more, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         done |= more
-    assert [type(task.exception()) for task in done] == [Transient] * 3
-    assert {task.exception().code for task in done} == {"too_busy"}
+    assert {(task.exception().status, task.exception().code) for task in done} == {
+        (429, "too_busy")
+    }
+    assert {task.exception().headers["retry-after"] for task in done} == {"2"}
     world.pool.open.set()
     assert len(await asyncio.gather(*running)) == 4
 
@@ -182,9 +215,10 @@ async def test_an_image_deleted_while_it_is_rendered_leaves_nothing_in_the_cache
     task = asyncio.create_task(world.darkroom.develop(original, recipe()))
     while not world.pool.calls:
         await asyncio.sleep(0)
-    await world.bus.forget(f"images.v1.{original.image_id}.>")
     world.pool.open.set()
     await task
+    await world.bus.forget(f"images.v1.{original.image_id}.>")
+    await world.darkroom.develop(original, recipe())
     await world.cache.settle()
     assert [info async for info in world.cached.watch(follow=False)] == []
 
@@ -201,7 +235,7 @@ async def test_closing_gives_up_what_is_being_made(world, original):
 
 def test_refusals_end_and_do_not_pile_up(monkeypatch):
     now = 1000.0
-    monkeypatch.setattr(darkroom_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(refusals_module.time, "monotonic", lambda: now)
     refusals = Refusals()
     for number in range(Refusals.MOST + 1):
         refusals.add(str(number), Rejected(422, "corrupt_pixels", str(number)))

@@ -19,6 +19,7 @@ from imagesystem.metrics import Metrics
 from imagesystem.platform import Platform
 from imagesystem.platform import connect as connect_platform
 from imagesystem.testing import client
+from litestar import Litestar
 from PIL import Image
 
 from tests.conftest import nats_server
@@ -72,11 +73,23 @@ async def registry(nats_url, fact):
 
 
 @pytest.fixture(scope="module")
-async def replicas(nats_url, registry) -> AsyncIterator[tuple[httpx.AsyncClient, ...]]:
+def apps(nats_url, registry) -> tuple[Litestar, Litestar]:
     """Two processes' worth of the service, which share the durable and the cache."""
     settings = Settings(nats_url=nats_url, workers=1)
-    async with client(create_app(settings)) as one, client(create_app(settings)) as two:
+    return create_app(settings), create_app(settings)
+
+
+@pytest.fixture(scope="module")
+async def replicas(apps) -> AsyncIterator[tuple[httpx.AsyncClient, ...]]:
+    async with client(apps[0]) as one, client(apps[1]) as two:
         yield one, two
+
+
+async def shared(apps: tuple[Litestar, Litestar], name: str) -> None:
+    """Wait until both know that a rendition is in the bucket."""
+    caches = [app.state.gallery.darkroom.cache for app in apps]
+    while not all(cache.holds(*name.split("/")) for cache in caches):
+        await asyncio.sleep(0.01)
 
 
 def picture(width: int, height: int = 300) -> bytes:
@@ -104,16 +117,19 @@ async def test_an_original_and_its_ranges(replicas, registry):
         assert (await http.get(url, headers=etag)).status_code == 304
 
 
-async def test_a_rendition_is_made_by_one_and_served_by_both(replicas, registry, nats_url):
+async def test_what_is_asked_for_twice_is_made_by_one_and_served_by_both(
+    replicas, registry, apps, nats_url
+):
     url = f"{await registry.upload(picture(400))}?width=100&format=webp"
     one, two = replicas
-    first = await one.get(url)
+    first, again = await one.get(url), await one.get(url)
     assert first.headers["cache-status"] == "renditions; fwd=miss"
+    assert again.headers["cache-status"] == "renditions; hit; detail=memory"
     name = f"{url[14:50]}/{first.headers['etag'][1:-1]}"
-    while name not in await renditions(nats_url):
-        await asyncio.sleep(0.01)
+    await shared(apps, name)
+    assert name in await renditions(nats_url)
     second = await two.get(url)
-    assert second.headers["cache-status"] == "renditions; hit"
+    assert second.headers["cache-status"] == "renditions; hit; detail=bucket"
     assert second.content == first.content
 
 
@@ -125,13 +141,16 @@ async def test_deleted_is_deleted_in_both_and_in_the_cache(replicas, registry, n
         return sum(name.startswith(image_id) for name in await renditions(nats_url))
 
     for number, http in enumerate(replicas):
-        assert (await http.get(f"{url}?width={100 + number}")).status_code == 200
+        for _ in range(3):
+            assert (await http.get(f"{url}?width={100 + number}")).status_code == 200
     while await cached() < 2:
         await asyncio.sleep(0.01)
     await registry.delete(url)
     for http in replicas:
         for query in ("", "?width=100", "?width=101"):
-            gone = await http.get(url + query)
+            # each hears of it by itself, in a moment
+            while (gone := await http.get(url + query)).status_code == 200:
+                await asyncio.sleep(0.01)
             assert (gone.status_code, gone.json()["code"]) == (410, "image_deleted")
     while await cached():
         await asyncio.sleep(0.01)
@@ -141,12 +160,11 @@ async def test_deleted_is_deleted_in_both_and_in_the_cache(replicas, registry, n
         assert (await http.get(f"{url}?width=100")).status_code == 200
 
 
-async def test_a_damaged_cache_is_a_miss(replicas, registry, nats_url):
+async def test_a_damaged_cache_is_a_miss(replicas, registry, apps, nats_url):
     url = f"{await registry.upload(picture(404))}?width=100"
-    first = await replicas[0].get(url)
+    first, _ = await replicas[0].get(url), await replicas[0].get(url)
     name = f"{url[14:50]}/{first.headers['etag'][1:-1]}"
-    while name not in await renditions(nats_url):
-        await asyncio.sleep(0.01)
+    await shared(apps, name)
     nats = await connection.connect(nats_url, "image")
     try:
         async with _connected(nats_url, "image") as platform:
@@ -167,3 +185,18 @@ async def test_an_unknown_image(replicas):
         unknown = await http.get(f"/image/images/{ids.image_id(b'unknown')}")
         assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_image")
         assert (await http.get("/image/health/ready")).status_code == 200
+
+
+async def test_a_rendition_ends_with_the_watermark_in_it(replicas, registry, apps, nats_url):
+    mark = await registry.upload(picture(60, 40))
+    url = f"{await registry.upload(picture(406))}?width=100&watermark={mark[14:]}"
+    first, _ = await replicas[0].get(url), await replicas[0].get(url)
+    name = f"{url[14:50]}/{first.headers['etag'][1:-1]}"
+    await shared(apps, name)
+    await registry.delete(mark)
+    while name in await renditions(nats_url):
+        await asyncio.sleep(0.01)
+    for http in replicas:
+        while (gone := await http.get(url)).status_code == 200:
+            await asyncio.sleep(0.01)
+        assert (gone.status_code, gone.json()["code"]) == (422, "unknown_watermark")

@@ -1,0 +1,88 @@
+"""Who may work now: so many renditions at a time, and so many decoded pixels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from imagesystem.errors import Rejected
+from imagesystem.objects.credit import Credit
+
+from image_service.recipes import Recipe, Source
+
+__all__ = ["Places", "decoded_bytes"]
+
+RETRY_AFTER_S = 2
+#: Pillow's, for all modes with more than one band.
+BYTES_PER_PIXEL = 4
+#: The scales at which a JPEG decodes.
+SCALES = (8, 4, 2)
+
+
+def decoded_bytes(source: Source, recipe: Recipe) -> int:
+    """Return what the pixels of a source take while this is made of it, roughly."""
+    pixels = source.width * source.height
+    if recipe.animate:
+        pixels *= source.frames
+    elif source.media_type == "image/jpeg" and recipe.crop is None and recipe.trim is None:
+        longest = max(recipe.width or 0, recipe.height or 0)
+        factor = min(source.width, source.height) / longest if longest else 1.0
+        scale = next((scale for scale in SCALES if scale <= factor), 1)
+        pixels //= scale * scale
+    return pixels * BYTES_PER_PIXEL
+
+
+class Places:
+    """Places at the workers, and room for decoded pixels; first come, first served.
+
+    `max_waiting` may wait for a place: what comes then is refused. Whatever needs more than
+    `max_bytes` is let in alone.
+    """
+
+    def __init__(
+        self, places: int, max_waiting: int, max_bytes: int, refused: Callable[[], None]
+    ) -> None:
+        self._places = asyncio.Semaphore(places)
+        self._room = Credit(max_bytes)
+        self._max_waiting = max_waiting
+        self._waiting = 0
+        self._refused = refused
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """Wait for a place; raises `Rejected` 429 `too_busy` when too many do."""
+        if self._waiting >= self._max_waiting:
+            self._refused()
+            raise Rejected(
+                429,
+                "too_busy",
+                "too many renditions are waiting for a worker",
+                limit="MAX_WAITING",
+                allowed=self._max_waiting,
+                headers={"retry-after": str(RETRY_AFTER_S)},
+            )
+        self._waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    @asynccontextmanager
+    async def room(self, size: int) -> AsyncIterator[None]:
+        """Wait for room for so many bytes of pixels; whoever does has a place."""
+        turn = self._room.take(size)
+        if turn is not None:
+            try:
+                await turn
+            except BaseException:
+                self._room.withdraw(turn, size)
+                raise
+        try:
+            yield
+        finally:
+            self._room.give(size)
