@@ -15,10 +15,11 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from metadata_service import contract, mongo
+from metadata_service import contract, migration_routes, mongo
 from metadata_service.cursors import Cursors, cursor_key
 from metadata_service.dead_letters import Desk
 from metadata_service.dead_letters import routes as dead_letter_routes
+from metadata_service.duplicates import routes as duplicate_routes
 from metadata_service.edits import Edits
 from metadata_service.feeds import Hub
 from metadata_service.feeds import routes as feed_routes
@@ -35,7 +36,9 @@ from metadata_service.resolving import RESOLUTIONS, Resolver
 from metadata_service.routes import ROUTES
 from metadata_service.search import routes as search_routes
 from metadata_service.settings import Settings
-from metadata_service.store import OpenStore
+from metadata_service.similarity import routes as similarity_routes
+from metadata_service.similarity.wiring import open_gallery
+from metadata_service.store import OpenStore, Store
 from metadata_service.timeline import Timelines
 from metadata_service.timeline import routes as timeline_routes
 from metadata_service.waiting import Waiters
@@ -62,15 +65,18 @@ def create_app(
             edits = Edits(connected.bus, settings)
             app.state.bus, app.state.timelines = connected.bus, Timelines(connected.bus)
             app.state.desk = Desk(connected.bus, connected.letters)
+            app.state.store = store
             app.state.library = Library(store, waiters, edits, settings)
             async with (
                 open_log(connected.bus, connected.doorbell) as log,
                 open_office(connected, log, settings, measures) as office,
+                open_gallery(connected, log, settings) as (gallery, duplicates, looks),
                 Preparation(store).running() as preparation,
                 ReadModel(store, waiters.notify).running() as read_model,
                 Rebuilder(store, connected.bus, preparation.check).running() as rebuilder,
             ):
                 app.state.rebuilder, app.state.office = rebuilder, office
+                app.state.gallery, app.state.duplicates = gallery, duplicates
                 handlers = Handlers(read_model, measures)
                 facts = await connected.bus.consume(CONSUMERS[FACTS], handlers.fact)
                 resolver = Resolver(store, connected.bus, connected.bucket("manifests"))
@@ -87,6 +93,7 @@ def create_app(
                 health.watch("event_log", lambda: log.tail.broken)
                 health.watch("mongodb", preparation.check)
                 health.watch("documents", rebuilder.check)
+                health.watch("similarity", looks.check)
                 health.watch(FACTS, lambda: facts.healthy)
                 health.watch(RESOLUTIONS, lambda: resolutions.healthy)
                 try:
@@ -104,16 +111,22 @@ def create_app(
             *ROUTES,
             *contract.ROUTES,
             *dead_letter_routes.ROUTES,
+            *duplicate_routes.ROUTES,
             *feed_routes.ROUTES,
+            *migration_routes.ROUTES,
             *rebuild_routes.ROUTES,
             *rerun_routes.ROUTES,
             *search_routes.ROUTES,
+            *similarity_routes.ROUTES,
             *timeline_routes.ROUTES,
             *webhook_routes.ROUTES,
         ],
         lifespan=lifespan,
         dependencies={
             "library": Provide(_library, sync_to_thread=False),
+            "store": Provide(_store, sync_to_thread=False),
+            "gallery": Provide(similarity_routes.provide_gallery, sync_to_thread=False),
+            "duplicates": Provide(duplicate_routes.provide_duplicates, sync_to_thread=False),
             "hub": Provide(feed_routes.provide_hub, sync_to_thread=False),
             "office": Provide(webhook_routes.provide_office, sync_to_thread=False),
             "desk": Provide(dead_letter_routes.provide_desk, sync_to_thread=False),
@@ -129,3 +142,8 @@ def create_app(
 def _library(state: State) -> Library:
     library: Library = state.library
     return library
+
+
+def _store(state: State) -> Store:
+    store: Store = state.store
+    return store

@@ -51,11 +51,13 @@ class Following:
         self._rung = asyncio.Event()
         self._endings = tuple(pattern.removeprefix("images.v1.*") for pattern in patterns)
         self.places = dict.fromkeys(patterns, 0)
-        self._missing: str | None = "the log has not been read yet"
+        #: Until all that was said before the start is taken, and while it fails, one line.
+        self.behind: str | None = "the log has not been read yet"
+        self._broken: str | None = None
 
     def check(self) -> str | None:
-        """Return one line until all that was said before the start is taken, or while it fails."""
-        return self._missing
+        """Return one line while the log cannot be read, for `/health/ready`."""
+        return self._broken
 
     def begin_at(self, places: Mapping[str, int]) -> None:
         """Begin behind these sequences; to be called before it runs."""
@@ -83,7 +85,7 @@ class Following:
                 for pattern in self.places:
                     await self._read(pattern)
                 await self._settled()
-                self._missing = None
+                self.behind = self._broken = None
             except ImageSystemError as error:
                 await self._failed(error.message)
                 continue
@@ -96,9 +98,9 @@ class Following:
                     await self._rung.wait()
 
     async def _failed(self, why: str) -> None:
-        if self._missing != why:
+        if self._broken != why:
             log.warning("facts_not_followed", why=why)
-        self._missing = why
+        self.behind = self._broken = why
         await asyncio.sleep(FAILED_LOOK_S)
 
     async def _read(self, pattern: str) -> None:

@@ -44,8 +44,8 @@ class Library:
         row = await self._store.show(image_id, read)
         if row is None:
             raise unknown_image(image_id)
-        if row["uploaded"] is None:
-            raise image_deleted(image_id) if row["tombstone"] else unknown_image(image_id)
+        if row.get("uploaded") is None:
+            raise image_deleted(image_id) if row.get("tombstone") else unknown_image(image_id)
         return row
 
     async def pictures(self, image_ids: Iterable[str]) -> dict[str, Row]:
@@ -75,11 +75,6 @@ class Library:
             return False
         tombstone = deleted.tombstone
         return said is not None and tombstone is not None and said.sequence > tombstone.seq
-
-    async def pictures(self, image_ids: Iterable[str]) -> dict[str, Row]:
-        """Return those of the pictures that exist, by image id, as plain data."""
-        found = await self._store.stored(image_ids)
-        return {name: row for name, row in found.items() if row["uploaded"] is not None}
 
     async def page(self, query: Query) -> Page:
         """Return one page of the pictures that a query finds."""

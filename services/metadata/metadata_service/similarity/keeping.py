@@ -122,7 +122,7 @@ class Keeper:
 
     async def save(self) -> None:
         """Write the vectors as they are now, if some came since."""
-        if self._folder is None or self._following.check() is not None:
+        if self._folder is None or self._following.behind is not None:
             return
         place = self._following.places[EMBEDDINGS]
         if place == self._saved:

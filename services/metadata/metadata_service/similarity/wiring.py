@@ -39,7 +39,7 @@ async def open_gallery(
 
     following = Following(connected.bus, PATTERNS, gallery.take, settle)
     lease = Lease(connected.key_value("bulk"), "metadata.duplicates", ids.new_id())
-    herald = Herald(connected.bus, duplicates, gallery.looks, lease, following.check)
+    herald = Herald(connected.bus, duplicates, gallery.looks, lease, lambda: following.behind)
     folder = Path(settings.index_dir) / "similarity" if settings.index_dir else None
     keeper = Keeper(gallery, following, connected.bus, folder)
     await keeper.restore()
