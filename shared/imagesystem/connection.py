@@ -90,7 +90,8 @@ async def connect(url: str, service: str, ca_file: str = "") -> Client:
         last_error = text
 
     async def on_disconnect() -> None:
-        log.warning("nats_disconnected")
+        if not client.is_closed:  # when we leave it is no news
+            log.warning("nats_disconnected")
 
     async def on_reconnect() -> None:
         nonlocal last_error

@@ -17,6 +17,7 @@ from imagesystem.errors import Permanent, Unavailable
 from imagesystem.events import DeadLetter, Event, Replay, Uploaded, encode, letter_id
 from imagesystem.metrics import Metrics
 from imagesystem.topology import KEY_VALUES, STREAMS, Consumer, replays_of
+from structlog.testing import capture_logs
 
 from tests.conftest import Server, nats_server
 
@@ -90,6 +91,17 @@ async def letter(bus: JetStreamBus, sequence: int) -> DeadLetter:
     assert found is not None
     assert isinstance(found.event, DeadLetter)
     return found.event
+
+
+async def test_a_lost_connection_is_worth_a_warning_and_leaving_is_not(server: Server) -> None:
+    with capture_logs() as lines:
+        client = await connection.connect(f"nats://127.0.0.1:{server.port}", "registry")
+        await client.close()
+        assert [line for line in lines if line["log_level"] == "warning"] == []
+        client = await connection.connect(f"nats://127.0.0.1:{server.port}", "registry")
+        server.kill()
+        await until(lambda: "nats_disconnected" in [line["event"] for line in lines])
+        await client.close()
 
 
 async def test_a_restarted_server_is_used_again_and_nothing_is_lost(
