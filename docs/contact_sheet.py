@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from image_service.evidence import Evidence
@@ -85,25 +85,31 @@ def drawn(sample: str, query: str, others: Mapping[str, bytes]) -> Image.Image:
     return Image.open(io.BytesIO(made.data)).convert("RGBA")
 
 
-def main() -> int:
-    """Draw all tiles and write the sheet."""
-    others = {MARK: (SAMPLES / "rocket.jpg").read_bytes()}
-    tiles = [*GEOMETRY]
-    tiles += [(CAT, f"w=140&{each.name}={each.example}") for each in FILTERS.values()]
+def write(tiles: Sequence[tuple[Image.Image, str]], target: Path) -> None:
+    """Write tiles, each with what is said below it, as one picture of few colours."""
     rows = -(-len(tiles) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * TILE, rows * (TILE + CAPTION)), "#e5e7eb")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(10)
-    for number, (sample, query) in enumerate(tiles):
-        tile = drawn(sample, query, others)
+    for number, (tile, shown) in enumerate(tiles):
         left, top = number % COLUMNS * TILE, number // COLUMNS * (TILE + CAPTION)
         at = left + (TILE - tile.width) // 2, top + (TILE - tile.height) // 2
         sheet.paste(tile, at, tile)
-        shown = query.replace(MARK, "…").removeprefix("w=140&")
         lines = "\n".join(shown[start : start + 27] for start in range(0, min(len(shown), 54), 27))
         draw.multiline_text((left + 4, top + TILE + 2), lines, fill="black", font=font, spacing=1)
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else SHEET
     sheet.quantize(256).save(target, optimize=True)
     sys.stdout.write(f"wrote {target}: {len(tiles)} tiles, {target.stat().st_size // 1024} KiB\n")
+
+
+def main() -> int:
+    """Draw all tiles and write the sheet."""
+    others = {MARK: (SAMPLES / "rocket.jpg").read_bytes()}
+    wanted = [*GEOMETRY]
+    wanted += [(CAT, f"w=140&{each.name}={each.example}") for each in FILTERS.values()]
+    tiles = [
+        (drawn(sample, query, others), query.replace(MARK, "…").removeprefix("w=140&"))
+        for sample, query in wanted
+    ]
+    write(tiles, Path(sys.argv[1]) if len(sys.argv) > 1 else SHEET)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import cv2
 import numpy as np
 
 from augmentation_service.engine.declarations import Rectangles
@@ -64,7 +65,14 @@ def spans(side: int, unit: float, covered: float, phase: float) -> list[tuple[in
 
 def painted(image: Image, rectangles: Rectangles, fill: str) -> Image:
     """Return the picture with a colour (see `warping.colour_of`) in the rectangles."""
-    result, colour = image.copy(), pixel_of(fill, image)
+    result = image.copy()
+    colour = pixel_of(fill, image).tolist()
+    if image.shape[2] == 1 or len(set(colour)) == 1:
+        for left, top, right, bottom in rectangles.tolist():
+            result[top:bottom, left:right] = colour[0]
+        return result
+    # NumPy writes pixels of several values one by one.
     for left, top, right, bottom in rectangles.tolist():
-        result[top:bottom, left:right] = colour
+        if left < right and top < bottom:
+            cv2.rectangle(result, (left, top), (right - 1, bottom - 1), colour, cv2.FILLED)
     return result

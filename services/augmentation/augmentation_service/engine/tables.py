@@ -16,9 +16,18 @@ from numpy.typing import NDArray
 
 from augmentation_service.engine.images import Image
 
-__all__ = ["LEVELS", "histograms", "looked_up", "rounded", "toned"]
+__all__ = ["LEVELS", "LINEAR", "encoded", "histograms", "looked_up", "rounded", "toned"]
 
 LEVELS: NDArray[np.float64] = np.arange(256.0)
+_SHARES = LEVELS / 255
+#: The light that each level stands for, 0 to 1 (sRGB, IEC 61966-2-1).
+LINEAR = np.where(_SHARES <= 0.04045, _SHARES / 12.92, ((_SHARES + 0.055) / 1.055) ** 2.4)
+
+
+def encoded(light: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return how sRGB says light, both 0 to 1; what is brighter is 1."""
+    light = np.minimum(light, 1)
+    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 def rounded(levels: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
@@ -45,7 +54,7 @@ def _look_up(values: NDArray[Any], table: NDArray[np.uint8]) -> None:
     stringzilla.translate(values.reshape(-1).data, np.ascontiguousarray(table).data, inplace=True)
 
 
-def toned(image: Image, levels: NDArray[np.float64]) -> Image:
+def toned(image: Image, levels: NDArray[np.floating[Any]]) -> Image:
     """Return the image with each level replaced: `levels`, 0 to 255, (256,) or (C, 256).
 
     What lies between two levels, in float32 images, comes to lie between what they become.

@@ -13,7 +13,7 @@ from augmentation_service.engine.images import Image, as_channels
 from augmentation_service.engine.operations.channels import shifted
 from augmentation_service.engine.parameters import Choice, Integer, Number
 from augmentation_service.engine.randomness import Stream
-from augmentation_service.engine.tables import LEVELS, histograms, looked_up, toned
+from augmentation_service.engine.tables import LEVELS, LINEAR, encoded, histograms, looked_up, toned
 
 __all__ = ["OPERATIONS"]
 
@@ -23,8 +23,6 @@ _TO_SRGB = np.array(
 )
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 _NEUTRAL_KELVIN = 6500.0
-_V = LEVELS / 255
-_LINEAR = np.where(_V <= 0.04045, _V / 12.92, ((_V + 0.055) / 1.055) ** 2.4)
 #: Of the colours of ImageNet: roots of eigenvalues, eigenvectors in columns (Krizhevsky, Sutskever
 #: and Hinton: ImageNet classification with deep convolutional neural networks, NeurIPS 2012; the
 #: numbers are those of fb.resnet.torch).
@@ -59,11 +57,7 @@ def _lit(image: Image, stream: Stream, *, kelvin: float) -> Image:
     if kelvin == _NEUTRAL_KELVIN:
         return image
     gains = _planckian(kelvin) / _planckian(_NEUTRAL_KELVIN)
-    light = np.minimum(np.outer(gains / (gains @ _LUMINANCE), _LINEAR), 1)
-    return toned(
-        image,
-        255 * np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055),
-    )
+    return toned(image, 255 * encoded(np.outer(gains / (gains @ _LUMINANCE), LINEAR)))
 
 
 def _whitened(image: Image, stream: Stream, *, method: str, strength: float) -> Image:

@@ -32,22 +32,18 @@ def _averaged(image: Image, kernel: Any) -> Image:
 def _line(length: float, degrees: float) -> NDArray[np.float32]:
     """Return a kernel (side, side) with a line through its middle, of sum 1.
 
-    Each of many points along the line is shared by its four neighbours.
+    One pixel for each step along the longer of its two extents: every one costs time.
     """
     half = (length - 1) / 2
-    reach = max(1, math.ceil(half))
-    middle = reach
-    along = np.linspace(-half, half, 8 * math.ceil(length) + 1)
     angle = math.radians(degrees)
-    x, y = middle + along * math.cos(angle), middle - along * math.sin(angle)
-    kernel = np.zeros((2 * reach + 2, 2 * reach + 2))
-    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
-    for down, vertical in ((0, 1 - (y - top)), (1, y - top)):
-        for right, horizontal in ((0, 1 - (x - left)), (1, x - left)):
-            np.add.at(kernel, (top + down, left + right), vertical * horizontal)
-    kernel = np.where(kernel < kernel.max() * 0.02, 0, kernel)
-    line: NDArray[np.float32] = kernel[:-1, :-1] / kernel[:-1, :-1].sum()
-    return line.astype(np.float32)
+    across, down = half * math.cos(angle), -half * math.sin(angle)
+    reach = max(1, math.ceil(max(abs(across), abs(down))))
+    count = 2 * math.ceil(max(abs(across), abs(down))) + 1
+    along = np.linspace(-1, 1, count)
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    x, y = (np.floor(along * extent + 0.5).astype(int) + reach for extent in (across, down))
+    np.add.at(kernel, (y, x), np.float32(1 / count))
+    return kernel
 
 
 def _moved(image: Image, stream: Stream, *, length: float, angle: float) -> Image:

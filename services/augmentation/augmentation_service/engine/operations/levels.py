@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augmentation_service.engine.declarations import PixelOperation
-from augmentation_service.engine.images import Image, top_of, with_channels
+from augmentation_service.engine.images import Image, top_of
 from augmentation_service.engine.parameters import Integer, Number
 from augmentation_service.engine.randomness import Stream
+from augmentation_service.engine.tables import histograms, looked_up
 
 __all__ = ["OPERATIONS"]
 
@@ -27,32 +28,17 @@ def _posterized(image: Image, stream: Stream, *, bits: int) -> Image:
 
 
 def _solarized(image: Image, stream: Stream, *, threshold: float) -> Image:
+    del stream
     if image.dtype != np.uint8:
         return np.where(image * 255 >= threshold, top_of(image) - image, image)
-    del stream
     table = np.where(threshold <= _LEVELS, 255 - _LEVELS, _LEVELS).astype(np.uint8)
-    return with_channels(cv2.LUT(image, table), image.shape[2])
-
-
-def _histograms(image: Image) -> NDArray[np.int64]:
-    """Return how many pixels have each level, (C, 256)."""
-    return np.array(
-        [
-            cv2.calcHist([image], [channel], None, [256], [0, 256])[:, 0]
-            for channel in range(image.shape[2])
-        ]
-    ).astype(np.int64)
-
-
-def _through(image: Image, tables: list[NDArray[np.uint8]]) -> Image:
-    table = np.stack(tables, axis=1)[None]  # (1, 256, C)
-    return with_channels(cv2.LUT(image, table), image.shape[2])
+    return looked_up(image, table)
 
 
 def _stretched(image: Image, stream: Stream, *, cutoff: float) -> Image:
     del stream
     cut = int(image.shape[0] * image.shape[1] * cutoff / 100)
-    return _through(image, [_stretch(counts, cut) for counts in _histograms(image)])
+    return looked_up(image, np.array([_stretch(counts, cut) for counts in histograms(image)]))
 
 
 def _stretch(counts: NDArray[np.int64], cut: int) -> NDArray[np.uint8]:
@@ -69,7 +55,7 @@ def _stretch(counts: NDArray[np.int64], cut: int) -> NDArray[np.uint8]:
 
 def _equalized(image: Image, stream: Stream) -> Image:
     del stream
-    return _through(image, [_equal(counts) for counts in _histograms(image)])
+    return looked_up(image, np.array([_equal(counts) for counts in histograms(image)]))
 
 
 def _equal(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
