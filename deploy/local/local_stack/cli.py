@@ -24,6 +24,7 @@ from local_stack import (
     dead_letter_commands,
     demo,
     foreground,
+    migrations,
     model_commands,
     nats_config,
     pause_commands,
@@ -172,6 +173,7 @@ app.command()(pause_commands.pause)
 app.command()(pause_commands.resume)
 app.command()(rebuild_commands.rebuild)
 app.command()(rebuild_commands.rerun)
+app.command()(migrations.migrate)
 
 queues_app = typer.Typer(help="See how long the queues are, and clear them.")
 app.add_typer(queues_app, name="queues")

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 from imagesystem.topology import CONSUMERS
 
-from metadata_service.documents import Document, Orientation, Plan, Status, Upload
+from metadata_service.documents import SHAPE, Document, Orientation, Plan, Status, Upload
 from metadata_service.findings import (
     camera,
     faces,
@@ -53,7 +53,7 @@ def derive(document: Document) -> Document:
         bare = {name: getattr(_BARE, name) for name in DERIVED}
         deleted_at = tombstone.deleted_at if tombstone else None
         return msgspec.structs.replace(
-            document, **{**bare, "status": status, "updated_at": deleted_at}
+            document, **{**bare, "shape": SHAPE, "status": status, "updated_at": deleted_at}
         )
     width, height, orientation = _shape(upload)
     kind, colours = _looks(document)
@@ -61,6 +61,7 @@ def derive(document: Document) -> Document:
     taken_at = taken(upload.exif)
     derived = msgspec.structs.replace(
         document,
+        shape=SHAPE,
         status=status,
         ready_at=_ready_at(document) if status in ("ready", "partial", "failed") else None,
         updated_at=max(_times(document, upload)),
@@ -89,8 +90,9 @@ def derive(document: Document) -> Document:
         objects=objects(document),
         faces=faces(document),
     )
-    # Of what was just derived.
-    return msgspec.structs.replace(derived, words=words(derived), traits=traits(derived))
+    # Each of these follows from what was derived before it.
+    derived = msgspec.structs.replace(derived, words=words(derived))
+    return msgspec.structs.replace(derived, traits=traits(derived))
 
 
 def _status(document: Document) -> Status:

@@ -15,6 +15,7 @@ import msgspec
 from imagesystem.events import Exif, Place
 
 __all__ = [
+    "SHAPE",
     "Annotation",
     "Counted",
     "Document",
@@ -33,6 +34,9 @@ __all__ = [
     "Variant",
     "Words",
 ]
+
+#: The shape of the documents that this version writes; see `metadata_service.migrations`.
+SHAPE = 2
 
 #: `pending`: a planned task has not answered; `ready`: all have; `partial`: some gave up;
 #: `failed`: none answered; `deleted`: the tombstone is all there is.
@@ -181,11 +185,13 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     """One image. Never changed in place: `metadata_service.folding.fold` makes the next one.
 
     `version` counts the writes of this document (0: never written) and is what concurrent
-    writers compare. No field is left out when stored: queries rely on their presence.
+    writers compare; `shape` is the `SHAPE` it was derived in. No field is left out when stored:
+    queries rely on their presence.
     """
 
     image_id: str = msgspec.field(name="_id")
     version: int = 0
+    shape: int = 0
     seq: dict[str, int] = {}
 
     uploaded: Upload | None = None

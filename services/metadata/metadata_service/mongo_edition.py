@@ -29,6 +29,8 @@ from pymongo.errors import (
 
 from metadata_service.documents import Document
 from metadata_service.indexes import INDEXES
+from metadata_service.migrations import restored
+from metadata_service.schema import ABOVE_IDS, validator
 from metadata_service.store import Conflict, Unstorable
 
 __all__ = [
@@ -56,8 +58,6 @@ NOT_NOW = EXCHANGED | {*(13, 18, 50, 91, 189, 262, 8000, 10107, 11600, 11602, 13
 TURN = 32
 #: The largest document MongoDB takes.
 MAX_BYTES = 16 * 1024 * 1024
-#: Above every image id: what a collection holds besides documents.
-ABOVE_IDS = "~"
 
 
 class MongoEdition:
@@ -79,6 +79,10 @@ class MongoEdition:
                     for name in await self._in_the_way(index.name, index.keys):
                         await self._documents.drop_index(name)
                     await self._documents.create_index(list(index.keys), **index.options)
+        with answering():  # the collection is there: it has indexes
+            await self._documents.database.command(
+                {"collMod": self._documents.name, "validator": validator()}
+            )
 
     async def _in_the_way(self, name: str, keys: Sequence[tuple[str, int | str]]) -> list[str]:
         existing: Mapping[str, Any] = await self._documents.index_information()
@@ -95,12 +99,12 @@ class MongoEdition:
         """See `Edition.get`."""
         with answering():
             found = await self._documents.find_one({"_id": image_id})
-        return None if found is None else msgspec.convert(found, Document)
+        return None if found is None else restored(found)
 
     async def read(self, image_ids: Iterable[str]) -> dict[str, Document]:
         """See `Edition.read`."""
         found = await self.stored(image_ids)
-        return {name: msgspec.convert(item, Document) for name, item in found.items()}
+        return {name: restored(item) for name, item in found.items()}
 
     async def write(self, documents: Sequence[Document]) -> None:
         """See `Edition.write`."""

@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from imagesystem.events import Deleted, Exif, Fact, Failed, Inferred, Uploaded
-from metadata_service.documents import Document
+from metadata_service.documents import SHAPE, Document
 from metadata_service.folding import fact_key, fold
 
 from services.metadata.tests.samples import (
@@ -79,7 +79,8 @@ def test_a_tombstone_leaves_nothing_but_itself():
     assert document.tombstone is not None
     assert document.tombstone.seq == 4
     blank = Document(image_id=document.image_id, tombstone=document.tombstone, status="deleted")
-    assert document == msgspec.structs.replace(blank, updated_at=document.tombstone.deleted_at)
+    expected = {"updated_at": document.tombstone.deleted_at, "shape": SHAPE}
+    assert document == msgspec.structs.replace(blank, **expected)
 
 
 def test_late_facts_about_a_deleted_image_stay_out():

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from metadata_service.colours import distance, lab
+from metadata_service.derivation import DERIVED, derive
 from metadata_service.documents import Document
 from metadata_service.filters import FILTERS
 from metadata_service.views import PATHS, ImageView
@@ -130,6 +131,12 @@ async def test_every_filter_finds_what_it_says(full: Stage, name: str):
 
 def test_every_filter_is_tried():
     assert {*MEANING, *(name for params, _ in EXPECTED for name in params)} == set(FILTERS)
+
+
+def test_what_is_derived_follows_from_the_facts_alone():
+    for document in GALLERY:
+        bare = {name: getattr(Document(image_id=""), name) for name in DERIVED}
+        assert derive(msgspec.structs.replace(document, **bare)) == document
 
 
 async def test_a_query_and_filters_together(full: Stage):
