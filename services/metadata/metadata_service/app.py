@@ -16,6 +16,12 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from metadata_service import contract, migration_routes, mongo
+from metadata_service.albums import desk as album_desk
+from metadata_service.albums import routes as album_routes
+from metadata_service.albums.shelf import Shelf as Albums
+from metadata_service.bulk import routes as bulk_routes
+from metadata_service.bulk.shelf import Shelf as Tasks
+from metadata_service.bulk.worker import BULK, BulkWorker
 from metadata_service.cursors import Cursors, cursor_key
 from metadata_service.dead_letters import Desk
 from metadata_service.dead_letters import routes as dead_letter_routes
@@ -66,6 +72,11 @@ def create_app(
             app.state.bus, app.state.timelines = connected.bus, Timelines(connected.bus)
             app.state.desk = Desk(connected.bus, connected.letters)
             app.state.store = store
+            tasks = Tasks(connected.key_value("bulk"), connected.bucket("manifests"))
+            app.state.bulk = bulk_routes.Desk(tasks, connected.bus, edits, settings)
+            app.state.albums = album_desk.Desk(
+                Albums(connected.key_value("albums")), connected.bus, edits, settings
+            )
             app.state.library = Library(store, waiters, edits, settings)
             async with (
                 open_log(connected.bus, connected.doorbell) as log,
@@ -83,6 +94,10 @@ def create_app(
                 resolutions = await connected.bus.consume(
                     CONSUMERS[RESOLUTIONS], resolver.resolve, gave_up=resolver.gave_up
                 )
+                worker = BulkWorker(tasks, store, connected.bus, edits, most=settings.bulk_max)
+                bulk = await connected.bus.consume(
+                    CONSUMERS[BULK], worker.edit, gave_up=worker.gave_up
+                )
                 hub = app.state.hub = Hub(
                     log,
                     most=settings.feeds_max,
@@ -96,12 +111,13 @@ def create_app(
                 health.watch("similarity", looks.check)
                 health.watch(FACTS, lambda: facts.healthy)
                 health.watch(RESOLUTIONS, lambda: resolutions.healthy)
+                health.watch(BULK, lambda: bulk.healthy)
                 try:
                     yield
                 finally:
                     health.stopping = True
                     hub.close()
-                    await asyncio.gather(facts.stop(), resolutions.stop())
+                    await asyncio.gather(facts.stop(), resolutions.stop(), bulk.stop())
 
     return web.create_app(
         settings=settings,
@@ -109,6 +125,8 @@ def create_app(
         measures=metrics,
         routes=[
             *ROUTES,
+            *album_routes.ROUTES,
+            *bulk_routes.ROUTES,
             *contract.ROUTES,
             *dead_letter_routes.ROUTES,
             *duplicate_routes.ROUTES,
@@ -125,6 +143,8 @@ def create_app(
         dependencies={
             "library": Provide(_library, sync_to_thread=False),
             "store": Provide(_store, sync_to_thread=False),
+            "albums": Provide(album_routes.provide_albums, sync_to_thread=False),
+            "bulk": Provide(bulk_routes.provide_desk, sync_to_thread=False),
             "gallery": Provide(similarity_routes.provide_gallery, sync_to_thread=False),
             "duplicates": Provide(duplicate_routes.provide_duplicates, sync_to_thread=False),
             "hub": Provide(feed_routes.provide_hub, sync_to_thread=False),

@@ -24,7 +24,7 @@ from metadata_service.queries import NEWEST, Position, Query
 from metadata_service.search.asking import FOUND_BY, found
 from metadata_service.store import Store
 
-__all__ = ["RESOLUTIONS", "Resolver"]
+__all__ = ["RESOLUTIONS", "Resolver", "asked"]
 
 log = logs.get(__name__)
 
@@ -72,7 +72,7 @@ class Resolver:
 
     async def _found(self, command: Resolve) -> list[str]:
         """Return the ids, newest first; raises `Rejected` for a query that cannot be answered."""
-        wanted = _asked(command.query)
+        wanted = asked(command.query)
         images: list[str] = []
         after: Position | None = None
         while True:
@@ -114,7 +114,7 @@ class Resolver:
             await self._bus.publish(plan, expected=0)
 
 
-def _asked(query: Mapping[str, Sequence[str]]) -> Query:
+def asked(query: Mapping[str, Sequence[str]]) -> Query:
     """Return what a query says; raises `Rejected` 400 as the list of pictures does."""
     given = [(name, value) for name, values in query.items() for value in values]
     asked = found(read(given, FOUND_BY))

@@ -1,0 +1,1 @@
+"""Albums: pictures in an order that people chose."""

@@ -1,0 +1,1 @@
+"""Edits of many pictures: tasks with progress, which outlive every process."""
