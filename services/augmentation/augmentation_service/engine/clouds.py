@@ -67,8 +67,10 @@ def lightened(image: Image, light: Plane, colour: tuple[float, ...]) -> Image:
         grey = colour[0] if len(colour) == 1 else np.dot(colour, (0.299, 0.587, 0.114))
         added = cv2.convertScaleAbs(light, alpha=float(grey) / 255)[..., None]
     else:
-        added = _coloured(light, 3)
-        if set(colour) != {255.0}:
-            added = cv2.transform(added, np.diag(colour) / 255).reshape(image.shape)
+        parts = [
+            light if part == 255 else cv2.convertScaleAbs(light, alpha=part / 255)
+            for part in colour
+        ]
+        added = cv2.merge(parts).reshape(image.shape)
     # As one row: OpenCV takes some small arrays for scalars.
     return cv2.add(image.reshape(1, -1), added.reshape(1, -1)).reshape(image.shape)

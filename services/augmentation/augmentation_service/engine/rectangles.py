@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -12,9 +13,11 @@ from augmentation_service.engine.images import Image
 from augmentation_service.engine.randomness import Stream
 from augmentation_service.engine.warping import pixel_of
 
-__all__ = ["apart", "painted", "placed", "spans"]
+__all__ = ["apart", "bars", "crossed", "joined", "painted", "placed", "spans"]
 
-_Corners = tuple[int, int, int, int]
+_Corners: TypeAlias = tuple[int, int, int, int]
+#: From and to, in pixels.
+_Span: TypeAlias = tuple[int, int]
 
 
 def placed(size: tuple[int, int], width: int, height: int, stream: Stream) -> _Corners:
@@ -61,6 +64,33 @@ def spans(side: int, unit: float, covered: float, phase: float) -> list[tuple[in
     edges = np.stack([starts, starts + covered], axis=1)
     rounded = np.clip(np.floor(edges + 0.5), 0, side).astype(int).tolist()
     return [(start, end) for start, end in rounded if start < end]
+
+
+def joined(spans: Iterable[_Span]) -> list[_Span]:
+    """Return stretches that cover the same, in order, none of which touch."""
+    found: list[_Span] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((start, end))
+    return found
+
+
+def crossed(columns: Sequence[_Span], rows: Sequence[_Span]) -> Rectangles:
+    """Return the rectangles where columns and rows cross; neither overlap among themselves."""
+    found = [(left, top, right, bottom) for top, bottom in rows for left, right in columns]
+    return np.array(found, np.int64).reshape(-1, 4)
+
+
+def bars(size: tuple[int, int], columns: Sequence[_Span], rows: Sequence[_Span]) -> Rectangles:
+    """Return whole rows and columns, in order and apart, of a picture (width, height).
+
+    Columns are cut where they cross rows.
+    """
+    edges = [0, *(edge for row in rows for edge in row), size[1]]
+    gaps = [gap for gap in zip(edges[::2], edges[1::2], strict=True) if gap[0] < gap[1]]
+    return np.concatenate([crossed([(0, size[0])], rows), crossed(columns, gaps)])
 
 
 def painted(image: Image, rectangles: Rectangles, fill: str) -> Image:

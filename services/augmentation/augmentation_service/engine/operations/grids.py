@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from augmentation_service.engine.declarations import CoveringOperation, Rectangles
 from augmentation_service.engine.images import Size
 from augmentation_service.engine.operations.occlusion import COVER, covered
 from augmentation_service.engine.parameters import Integer, Number, Toggle
 from augmentation_service.engine.randomness import Stream
-from augmentation_service.engine.rectangles import spans
+from augmentation_service.engine.rectangles import bars, crossed, spans
 
 __all__ = ["OPERATIONS"]
-
-
-def _crossed(columns: list[tuple[int, int]], rows: list[tuple[int, int]]) -> Rectangles:
-    """Return the rectangles where columns and rows cross."""
-    found = [(left, top, right, bottom) for top, bottom in rows for left, right in columns]
-    return np.array(found, np.int64).reshape(-1, 4)
 
 
 def _holes(
@@ -30,7 +22,7 @@ def _holes(
     columns, rows = (
         spans(side, unit, hole, phase) for side, phase in zip(size, phases, strict=True)
     )
-    return _crossed(columns, rows)
+    return crossed(columns, rows)
 
 
 def _bars(size: Size, stream: Stream, *, cells: int, width: float, fill: str) -> Rectangles:
@@ -41,12 +33,7 @@ def _bars(size: Size, stream: Stream, *, cells: int, width: float, fill: str) ->
     columns, rows = (
         spans(side, unit, bar, phase) for side, phase in zip(size, phases, strict=True)
     )
-    # Whole rows, and between them pieces of columns: nothing is covered twice.
-    level = [(0, top, size[0], bottom) for top, bottom in rows]
-    edges = [0, *(edge for row in rows for edge in row), size[1]]
-    between = [(top, bottom) for top, bottom in zip(edges[::2], edges[1::2], strict=True)]
-    pieces = _crossed(columns, [gap for gap in between if gap[0] < gap[1]])
-    return np.concatenate([np.array(level, np.int64).reshape(-1, 4), pieces])
+    return bars(size, columns, rows)
 
 
 _CELLS = Integer(

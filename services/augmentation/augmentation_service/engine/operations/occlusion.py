@@ -10,7 +10,7 @@ from augmentation_service.engine.declarations import CoveringOperation, Rectangl
 from augmentation_service.engine.images import Image, Size, to_floats
 from augmentation_service.engine.parameters import Choice, Colour, Integer, Number
 from augmentation_service.engine.randomness import Stream
-from augmentation_service.engine.rectangles import apart, painted, placed
+from augmentation_service.engine.rectangles import apart, bars, joined, painted, placed
 
 __all__ = ["COVER", "OPERATIONS", "covered"]
 
@@ -84,9 +84,13 @@ def _striped(
 ) -> Rectangles:
     del fill
     wide, high = (max(1, math.floor(side * width / 100 + 0.5)) for side in size)
-    upright = [placed(size, wide, size[1], stream) for _ in range(columns)]
-    level = [placed(size, size[0], high, stream) for _ in range(rows)]
-    return apart([*upright, *level])
+    lefts = [stream.below(size[0] - wide + 1) for _ in range(columns)]
+    tops = [stream.below(size[1] - high + 1) for _ in range(rows)]
+    upright, level = (
+        joined((start, start + extent) for start in starts)
+        for starts, extent in ((lefts, wide), (tops, high))
+    )
+    return bars(size, upright, level)
 
 
 def _side(name: str, description: str) -> Number:

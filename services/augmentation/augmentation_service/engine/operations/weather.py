@@ -12,6 +12,7 @@ from augmentation_service.engine.declarations import PixelOperation
 from augmentation_service.engine.images import Image, size_of
 from augmentation_service.engine.parameters import Choice, Number
 from augmentation_service.engine.randomness import Stream
+from augmentation_service.engine.tables import LEVELS, looked_up, rounded
 from augmentation_service.engine.warping import colour_of
 
 __all__ = ["OPERATIONS"]
@@ -50,12 +51,12 @@ def _rained(image: Image, stream: Stream, *, amount: float, length: float, angle
     ends = starts + np.stack([reach * math.sin(lean), reach * math.cos(lean)], axis=1)
     lines = np.rint(np.stack([starts, ends], axis=1) * 16).astype(np.int32)
     streaks: Plane = np.zeros((height, width), np.uint8)
-    cv2.polylines(streaks, list(lines), False, 150, 1, cv2.LINE_AA, 4)
+    cv2.polylines(streaks, list(lines), False, 150, 1, cv2.LINE_8, 4)
     streaks = cv2.GaussianBlur(streaks, (3, 3), 0).reshape(height, width)
     # Rain comes with less light, and what is behind it is less sharp.
-    dull = np.full((height, width), round(255 * (1 - 0.3 * amount / 100)), np.uint8)
-    soft = cv2.GaussianBlur(image, (3, 3), 0).reshape(image.shape)
-    return lightened(darkened(soft, dull), streaks, (235.0, 240.0, 255.0))
+    soft: Image = cv2.GaussianBlur(image, (3, 3), 0)
+    dull = looked_up(soft.reshape(image.shape), rounded(LEVELS * (1 - 0.3 * amount / 100)))
+    return lightened(dull, streaks, (235.0, 240.0, 255.0))
 
 
 def _snowed(image: Image, stream: Stream, *, amount: float, size: float) -> Image:
@@ -75,9 +76,9 @@ def _snowed(image: Image, stream: Stream, *, amount: float, size: float) -> Imag
         soft = cv2.GaussianBlur(grown, (side, side), radius / 2).reshape(height, width)
         flakes = np.maximum(flakes, soft)
     # Snow lies on the ground, too: everything is brighter and paler.
-    haze = np.full((height, width), round(60 * amount / 100), np.uint8)
-    white = _WHITE[: image.shape[2]]
-    return blended(blended(image, haze, white), flakes, white)
+    haze = 0.24 * amount / 100
+    pale = looked_up(image, rounded(LEVELS * (1 - haze) + 255 * haze))
+    return blended(pale, flakes, _WHITE[: image.shape[2]])
 
 
 def _spattered(image: Image, stream: Stream, *, amount: float, kind: str, size: float) -> Image:
