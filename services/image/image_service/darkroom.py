@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 
 import msgspec
 from imagesystem import logs
@@ -15,6 +16,7 @@ from imagesystem.events import Uploaded
 from imagesystem.workers import WorkerDied, WorkerPool
 
 from image_service.cache import RenditionCache
+from image_service.information import SIDE, Survey, survey
 from image_service.limits import Limits
 from image_service.measures import Measures
 from image_service.originals import Originals
@@ -28,6 +30,10 @@ __all__ = ["Darkroom", "Developed", "key", "source_of"]
 
 log = logs.get(__name__)
 
+#: Makes the bytes of a rendition that nobody has.
+Make: TypeAlias = Callable[[], Awaitable[bytes]]
+
+_survey_decoder = msgspec.json.Decoder(Survey)
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -69,6 +75,8 @@ class Darkroom:
     share: writing there costs as much as half a rendition, and most are never asked for again.
     """
 
+    #: Changes when what is made of the same bytes may change; fits into an entity tag.
+    engine = hashlib.sha256(ENGINE.encode()).hexdigest()[:8]
     #: Names of renditions that are remembered as having been asked for.
     ASKED = 65_536
 
@@ -103,19 +111,38 @@ class Darkroom:
         decoder), 429 `too_busy`; `Transient`: `deadline_exceeded`.
         """
         name = key(original.sha256, recipe)
+
+        async def make() -> bytes:
+            return await self._made(original, recipe)
+
+        return await self._obtained(original, name, make, recipe.sources())
+
+    async def survey(self, original: Uploaded) -> Survey:
+        """Return what one look at the original finds; raises as `develop`."""
+        identity = _canonical([ENGINE, "survey", original.sha256])
+        name = hashlib.sha256(identity).hexdigest()[:32]
+
+        async def make() -> bytes:
+            return await self._surveyed(original)
+
+        return _survey_decoder.decode((await self._obtained(original, name, make)).data)
+
+    async def _obtained(
+        self, original: Uploaded, name: str, make: Make, others: tuple[str, ...] = ()
+    ) -> Developed:
         # By image too: the same bytes may belong to several, and each is deleted alone.
         flight = f"{original.image_id}/{name}"
         shelved = self._shelf.get(flight)
         if shelved is not None:
             self._measures.renditions.labels("hit").inc()
-            self._share(original, recipe, name, shelved)
+            self._share(original, name, shelved, others)
             return Developed(name=flight, data=shelved, where="memory")
         try:
             self._refusals.check(original.sha256)
             self._refusals.check(name)
             task = self._making.get(flight)
             if task is None:
-                task = self._begin(flight, original, recipe)
+                task = self._begin(original, name, make, others)
             else:
                 self._measures.renditions.labels("joined").inc()
             # A client that leaves does not take the rendition from the others.
@@ -125,8 +152,11 @@ class Darkroom:
                 self._measures.renditions.labels("refused").inc()
             raise
 
-    def _begin(self, flight: str, original: Uploaded, recipe: Recipe) -> asyncio.Task[Developed]:
-        task = asyncio.create_task(self._develop(original, recipe, flight.rpartition("/")[2]))
+    def _begin(
+        self, original: Uploaded, name: str, make: Make, others: tuple[str, ...]
+    ) -> asyncio.Task[Developed]:
+        flight = f"{original.image_id}/{name}"
+        task = asyncio.create_task(self._found_or_made(original, name, make, others))
         self._making[flight] = task
 
         def landed(task: asyncio.Task[Developed]) -> None:
@@ -143,25 +173,23 @@ class Darkroom:
             task.cancel()
         await asyncio.gather(*self._making.values(), return_exceptions=True)
 
-    async def _develop(self, original: Uploaded, recipe: Recipe, name: str) -> Developed:
-        flight = f"{original.image_id}/{name}"
+    async def _found_or_made(
+        self, original: Uploaded, name: str, make: Make, others: tuple[str, ...]
+    ) -> Developed:
+        flight, shown = f"{original.image_id}/{name}", (original.image_id, *others)
         cached = await self.cache.get(original.image_id, name)
         if cached is not None:
             self._measures.renditions.labels("shared").inc()
-            self._put_on_shelf(original, recipe, name, cached)
+            self._shelf.put(flight, cached, shown)
             return Developed(name=flight, data=cached, where="bucket")
         async with self._places.taken():
-            data = await self._made(original, recipe, name)
+            data = await self._guarded(original, name, make)
         self._measures.renditions.labels("made").inc()
-        self._put_on_shelf(original, recipe, name, data)
-        self._share(original, recipe, name, data)
+        self._shelf.put(flight, data, shown)
+        self._share(original, name, data, others)
         return Developed(name=flight, data=data)
 
-    def _put_on_shelf(self, original: Uploaded, recipe: Recipe, name: str, data: bytes) -> None:
-        shown = (original.image_id, *recipe.sources())
-        self._shelf.put(f"{original.image_id}/{name}", data, shown)
-
-    def _share(self, original: Uploaded, recipe: Recipe, name: str, data: bytes) -> None:
+    def _share(self, original: Uploaded, name: str, data: bytes, others: tuple[str, ...]) -> None:
         """Write what is asked for again to the cache that all replicas share, once."""
         flight = f"{original.image_id}/{name}"
         if flight not in self._asked:
@@ -170,7 +198,20 @@ class Darkroom:
                 self._asked.popitem(last=False)
             return
         if not self.cache.holds(original.image_id, name):
-            self.cache.keep(original.image_id, name, data, recipe.sources())
+            self.cache.keep(original.image_id, name, data, others)
+
+    async def _guarded(self, original: Uploaded, name: str, make: Make) -> bytes:
+        """Remember what cannot be made: it is not tried at every request."""
+        try:
+            return await make()
+        except WorkerDied as error:
+            refusal = _unprocessable()
+            log.warning("unprocessable_picture", image_id=original.image_id)
+            self._refusals.add(original.sha256, refusal)
+            raise refusal from error
+        except Rejected as refusal:
+            self._refusals.add(name, refusal)
+            raise
 
     async def transform(
         self, read: Callable[[], Awaitable[bytes]], choose: Callable[[Source], Recipe]
@@ -202,25 +243,22 @@ class Darkroom:
             for image_id in recipe.sources()
         }
 
-    async def _made(self, original: Uploaded, recipe: Recipe, name: str) -> bytes:
+    async def _made(self, original: Uploaded, recipe: Recipe) -> bytes:
         source, others = await self._originals.whole(original), await self._others(recipe)
         started = time.perf_counter()
-        size = decoded_bytes(source_of(original), recipe)
-        try:
-            async with self._places.room(size):
-                data = await self._rendered(source, recipe, others)
-        except WorkerDied as error:
-            refusal = _unprocessable()
-            log.warning("unprocessable_picture", image_id=original.image_id, recipe=recipe)
-            self._refusals.add(original.sha256, refusal)
-            raise refusal from error
-        except Rejected as refusal:
-            self._refusals.add(name, refusal)
-            raise
+        async with self._places.room(decoded_bytes(source_of(original), recipe)):
+            data = await self._rendered(source, recipe, others)
         self._measures.rendering_seconds.labels(recipe.format).observe(
             time.perf_counter() - started
         )
         return data
+
+    async def _surveyed(self, original: Uploaded) -> bytes:
+        source = await self._originals.whole(original)
+        small = Recipe(format="png", width=SIDE, height=SIDE)
+        async with self._places.room(decoded_bytes(source_of(original), small)):
+            found = await self._pool.run(survey, source, self._limits, deadline_s=self._deadline_s)
+        return msgspec.json.encode(found)
 
     async def _rendered(self, source: bytes, recipe: Recipe, others: Mapping[str, bytes]) -> bytes:
         try:

@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, SkipValidation
 from litestar.response.base import ASGIResponse
 
-from image_service import orders, parameters, paths, srcset
+from image_service import descriptions, orders, parameters, paths, srcset
 from image_service.answers import Representation, answer, unchanged
 from image_service.darkroom import key, source_of
 from image_service.evidence import Evidence
@@ -193,4 +193,4 @@ async def _in_one_piece(data: bytes, start: int, stop: int) -> AsyncIterator[byt
     return pieces()
 
 
-ROUTES = [picture, picture_by_path, list_candidates, transform]
+ROUTES = [picture, picture_by_path, list_candidates, transform, *descriptions.ROUTES]
