@@ -273,9 +273,12 @@ def _ids(texts: list[str]) -> list[str]:
 
 def _place(cursor: str) -> tuple[float, str]:
     match = _CURSOR.fullmatch(cursor)
-    if match is None:
-        raise Rejected(400, "malformed_cursor", "cursor is not one that was given")
-    return float.fromhex(match[1]), match[2]
+    try:
+        if match is None:
+            raise ValueError(cursor)
+        return float.fromhex(match[1]), match[2]
+    except (ValueError, OverflowError) as error:
+        raise Rejected(400, "malformed_cursor", "cursor is not one that was given") from error
 
 
 def _etag(revision: int) -> str:
