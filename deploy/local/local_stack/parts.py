@@ -180,6 +180,7 @@ def _service(plan: Plan, service: str, name: str) -> Part:
         environ.setdefault("MODELS_DIR", str(plan.data_dir / models.FOLDER))
     if service == "metadata":
         environ |= _mongodb_environ(plan)
+        environ.setdefault("INDEX_DIR", str(plan.data_dir / "index" / name))
         depends_on += [] if plan.mongodb_url else ["mongodb"]
     return Part(
         name=name,
