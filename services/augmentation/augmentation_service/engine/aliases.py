@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from augmentation_service.engine.operations.channels import CHANNEL_NAMES
 from augmentation_service.engine.parameters import Choice, Number, Parameter, Toggle
 from augmentation_service.engine.registry import REGISTRY
 
@@ -50,6 +51,10 @@ _DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 def _shift(*, direction: str, distance: float, wraps: bool) -> dict[str, Any]:
     x, y = _DIRECTIONS[direction]
     return {"x": x * distance, "y": y * distance, "border": "wrap" if wraps else "fill"}
+
+
+def _tint(*, channel: str, amount: float) -> dict[str, Any]:
+    return {channel: amount * 255 / 100}
 
 
 def _zoom(*, amount: float) -> dict[str, Any]:
@@ -100,6 +105,19 @@ _TABLE = (
         becomes=_shift,
     ),
     Alias(
+        name="tint",
+        operation="rgb_shift",
+        parameters=(
+            Choice(
+                name="channel",
+                description="which is made stronger",
+                choices={name: name for name in CHANNEL_NAMES},
+            ),
+            _amount("how much is added to it: 100 makes it full everywhere"),
+        ),
+        becomes=_tint,
+    ),
+    Alias(
         name="zoom",
         operation="zoom",
         parameters=(
@@ -115,6 +133,9 @@ _TABLE = (
     ),
 )
 
-#: rotate(angle) and flip(axis), too, are names and parameters of the first service; these are the
-#: operations themselves.
+#: The other names and parameters of the first service are the operations themselves:
+#: channel_swap(a, b), cutout(amount), edge_filter(image_type), flip(axis), invert,
+#: max_filter(size), min_filter(size), mute_channel(channel), pepper_noise(amount),
+#: percentile_filter(percentile, size), rainbow_noise(amount), rotate(angle), salt_noise(amount),
+#: uniform_blur(size).
 ALIASES: dict[str, Alias] = {alias.name: alias for alias in _TABLE}
