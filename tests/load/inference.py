@@ -126,13 +126,13 @@ class Service:
 async def service(tasks: tuple[str, ...], **settings: Any) -> AsyncIterator[Service]:
     """Run the service for some tasks."""
     memory = MemoryPlatform()
-    given = {"workers": CORES, "tasks": ",".join(tasks), "log_level": "error"} | settings
+    given: dict[str, Any] = {"workers": CORES, "tasks": ",".join(tasks), "log_level": "error"}
+    given |= {"niceness": 0} | settings  # neither side yields to what else runs here
     async with client(create_app(Settings(**given), memory.connect)) as http:
         yield Service(memory, http)
 
 
 def _prepare(tasks: tuple[str, ...]) -> None:
-    os.nice(19)  # as the service's
     prepare_worker([BUILT_IN[task] for task in tasks])
 
 
@@ -230,7 +230,6 @@ _loaded: list[tuple[Network, int, Host]] = []
 
 
 def _open(folder: str, threads: int) -> None:
-    os.nice(19)
     cv2.setNumThreads(1)
     shelf = Shelf(Path(folder))
     host = Host(shelf, HostLimits(threads=threads))

@@ -44,12 +44,12 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
             connected = await stack.enter_async_context(connect(settings, health, metrics))
             bus, originals = connected.bus, connected.bucket("originals")
             models = Models()
-            runner = Runner(settings.models_folder, settings.networks, niceness=19)
+            runner = Runner(settings.models_folder, settings.networks, niceness=settings.niceness)
             await stack.enter_async_context(runner)
             selection = Selection(models, Shelf(settings.models_folder), runner)
             await stack.enter_async_context(selection)
             prepare = partial(prepare_worker, models.built_in(settings.planned_tasks))
-            pool = WorkerPool(settings.worker_count, prepare, niceness=19)
+            pool = WorkerPool(settings.worker_count, prepare, niceness=settings.niceness)
             await stack.enter_async_context(pool)
             examination = Examination(
                 pool, models, settings.limits, measures, deadline_s=settings.deadline_s

@@ -33,6 +33,14 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
             ge=0, le=256, description="worker processes; 0: one per core, if memory allows"
         ),
     ] = 0
+    niceness: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0,
+            le=19,
+            description="how far the processes that look at pictures yield the cores to others",
+        ),
+    ] = 19
     max_pixels: Annotated[
         int, msgspec.Meta(ge=1, description="pixels of the largest picture that is decoded")
     ] = 100_000_000
