@@ -67,6 +67,8 @@ def _row(parameter: Any, kind: Any) -> tuple[str, str, str]:
 
 def _words(kind: Any) -> str:
     choices = get_args(kind)
+    if type(None) in choices:  # an option that may be left out
+        return _words(next(choice for choice in choices if choice is not type(None)))
     if choices:
         return "|".join(str(choice) for choice in choices)
     return {int: "INTEGER", float: "NUMBER", Path: "PATH"}.get(kind, "TEXT")
