@@ -88,3 +88,28 @@ async def test_variants_go_with_their_image(system: System, http: httpx.AsyncCli
             await asyncio.sleep(0.1)
     (item, *_) = (await http.get(report["links"]["results"])).json()["items"]
     assert (await http.get(item["url"])).status_code == 410
+
+
+async def test_a_task_over_what_a_query_finds(http: httpx.AsyncClient) -> None:
+    tag = "found-by-a-query"
+    images = []
+    for number in range(3):
+        files = {"file": (f"{number}.jpg", picture(70_300 + number, size=(80, 60)))}
+        sent = await http.post("/registry/upload", files=files, data={"tags": tag})
+        images.append(sent.json()["id"])
+    async with asyncio.timeout(PATIENCE_S):
+        while (await http.get(f"/metadata/images/list?tag={tag}")).json()["count"] < len(images):
+            await asyncio.sleep(0.1)
+    order = {"query": {"tag": tag, "format": ["jpeg"]}, "recipe": RECIPE, "variants": 2}
+    report = await finished(http, await http.post("/augmentation/tasks", json=order))
+    assert (report["status"], report["total"], report["done"]) == ("done", 6, 6), report
+    listed = (await http.get(report["links"]["results"])).json()["items"]
+    assert {item["image_id"] for item in listed} == set(images)
+
+
+async def test_a_filter_that_there_is_not_fails_the_task(http: httpx.AsyncClient) -> None:
+    order = {"query": {"tagg": "sea"}, "recipe": RECIPE}
+    report = await finished(http, await http.post("/augmentation/tasks", json=order))
+    assert report["status"] == "failed"
+    assert report["problem"]["code"] == "unknown_parameter"
+    assert "tagg" in report["problem"]["message"]

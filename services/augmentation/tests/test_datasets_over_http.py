@@ -210,3 +210,25 @@ async def test_many_labels_are_an_object_and_come_out_all_the_same(
     assert item["labels_object"]
     files = await unzipped(http, report["links"]["coco"])
     assert len(json.loads(files["annotations.json"])["annotations"]) == 2000
+
+
+async def test_pictures_of_a_task_are_mixed_with_their_labels(
+    http: httpx.AsyncClient, upload: Upload, photo: Photo
+) -> None:
+    mixing: list[dict[str, Any]] = [{"operation": "mosaic"}]
+    images = [await upload(photo(size=(60, 40 + n))) for n in range(1, 5)]
+    labels = {"format": "plain", "images": {name: {"boxes": [BOX]} for name in images}}
+    order = {"ids": images, "recipe": mixing, "labels": labels, "variants": 2}
+    report = await finished(http, await http.post("/augmentation/tasks", json=order))
+    assert (report["status"], report["done"]) == ("done", 8), report
+    found = {
+        box["picture"]
+        for item in await results(http, report["id"])
+        for box in item["labels"]["boxes"]
+    }
+    assert len(found) > 1, "of other pictures too"
+    files = await unzipped(http, report["links"]["coco"])
+    assert len(json.loads(files["annotations.json"])["annotations"]) > 8
+    alone = {"ids": images[:1], "recipe": mixing}
+    answer = await http.post("/augmentation/tasks", json=alone)
+    assert (answer.status_code, answer.json()["code"]) == (400, "too_few_pictures")
