@@ -1,4 +1,4 @@
-"""Draw docs/explanation/augmentation.png: what every augmentation operation makes.
+"""Draw docs/explanation/augmentation.jpg: what every augmentation operation makes.
 
 uv run python docs/augmentation_sheet.py [file]
 """
@@ -14,19 +14,19 @@ from augmentation_service.engine import REGISTRY, Box, Labels, Source, apply, pa
 from contact_sheet import SAMPLES, TILE, write
 from PIL import Image, ImageDraw
 
-SHEET = Path(__file__).resolve().parent / "explanation" / "augmentation.png"
+SHEET = Path(__file__).resolve().parent / "explanation" / "augmentation.jpg"
 SIDE = TILE - 6
 #: Categories whose operations move boxes or hide them: it is shown where they are.
 LABELLED = ("geometry", "occlusion", "mixing")
-FACE = Box(x_min=174, y_min=58, x_max=278, y_max=184)
+FACE = Box(x_min=87, y_min=29, x_max=139, y_max=92)
 OTHERS = ("coffee.png", "rocket.jpg", "chelsea.png")
 
 
 def loaded(name: str) -> np.ndarray:
-    """Return a sample, no side longer than 512."""
+    """Return a sample, no side longer than 256: what changes few pixels can be seen."""
     with Image.open(SAMPLES / name) as opened:
         picture = opened.convert("RGB")
-    picture.thumbnail((512, 512))
+    picture.thumbnail((256, 256))
     return np.asarray(picture)
 
 

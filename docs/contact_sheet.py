@@ -86,7 +86,7 @@ def drawn(sample: str, query: str, others: Mapping[str, bytes]) -> Image.Image:
 
 
 def write(tiles: Sequence[tuple[Image.Image, str]], target: Path) -> None:
-    """Write tiles, each with what is said below it, as one picture of few colours."""
+    """Write tiles, each with what is said below it, as one picture: JPEG, or PNG of few colours."""
     rows = -(-len(tiles) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * TILE, rows * (TILE + CAPTION)), "#e5e7eb")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(10)
@@ -96,7 +96,10 @@ def write(tiles: Sequence[tuple[Image.Image, str]], target: Path) -> None:
         sheet.paste(tile, at, tile)
         lines = "\n".join(shown[start : start + 27] for start in range(0, min(len(shown), 54), 27))
         draw.multiline_text((left + 4, top + TILE + 2), lines, fill="black", font=font, spacing=1)
-    sheet.quantize(256).save(target, optimize=True)
+    if target.suffix == ".jpg":
+        sheet.save(target, quality=82, optimize=True)
+    else:
+        sheet.quantize(256).save(target, optimize=True)
     sys.stdout.write(f"wrote {target}: {len(tiles)} tiles, {target.stat().st_size // 1024} KiB\n")
 
 
