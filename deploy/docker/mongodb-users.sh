@@ -6,6 +6,6 @@ mongosh --quiet --host 127.0.0.1 admin --eval '
   db.auth("admin", process.env.ADMIN_PASSWORD);
   db.createUser({
     user: "metadata", pwd: process.env.METADATA_PASSWORD,
-    roles: [{role: "readWrite", db: "image_system"}],
+    roles: [{role: "readWrite", db: "image_system"}, {role: "dbAdmin", db: "image_system"}],
   });
 '

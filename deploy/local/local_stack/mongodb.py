@@ -62,7 +62,8 @@ async def ensure_users(port: int, passwords: dict[str, str]) -> None:
     async with _client(url_for(port, "admin", passwords["admin"])) as admin:
         account: dict[str, Any] = {
             "pwd": passwords["metadata"],
-            "roles": [{"role": "readWrite", "db": DATABASE}],
+            # dbAdmin: the validator of documents is changed by `collMod`.
+            "roles": [{"role": role, "db": DATABASE} for role in ("readWrite", "dbAdmin")],
             "mechanisms": ["SCRAM-SHA-256"],
         }
         try:
