@@ -27,10 +27,12 @@ from metadata_service.dead_letters import Desk
 from metadata_service.dead_letters import routes as dead_letter_routes
 from metadata_service.duplicates import routes as duplicate_routes
 from metadata_service.edits import Edits
+from metadata_service.exports import routes as export_routes
 from metadata_service.feeds import Hub
 from metadata_service.feeds import routes as feed_routes
 from metadata_service.feeds.reading import open_log
 from metadata_service.handlers import FACTS, Handlers
+from metadata_service.imports import routes as import_routes
 from metadata_service.library import Library
 from metadata_service.measures import Measures
 from metadata_service.preparation import Preparation
@@ -130,7 +132,9 @@ def create_app(
             *contract.ROUTES,
             *dead_letter_routes.ROUTES,
             *duplicate_routes.ROUTES,
+            *export_routes.ROUTES,
             *feed_routes.ROUTES,
+            *import_routes.ROUTES,
             *migration_routes.ROUTES,
             *rebuild_routes.ROUTES,
             *rerun_routes.ROUTES,

@@ -104,6 +104,12 @@ class Edits:
             return _told(upload, _as_received(after, said.sequence))
         raise WrongSequence(f"{image_id}: others edit it faster than this can be added")
 
+    async def changes(self, image_id: str, edit: Edit) -> bool:
+        """Say whether an edit would change anything; raises `Rejected` as `edit` does."""
+        upload, last = await self._current(image_id)
+        held = last.event if last and last.sequence > upload.sequence else None
+        return self._edited(upload.event, held, self.cleaned(edit)) is not None
+
     async def last_upload(self, image_id: str) -> Received[Uploaded] | None:
         """Return the upload that the log has of an image, however far the read model is."""
         return await self._latest(image_id, Uploaded)

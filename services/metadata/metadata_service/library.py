@@ -97,6 +97,13 @@ class Library:
             key, lambda: self._store.facets(query, wanted, self._count_max)
         )
 
+    async def annotate(self, image_id: str, edit: Edit, *, dry_run: bool) -> bool:
+        """Edit without waiting for the read model; return whether it changed (would change)."""
+        changes = await self._edits.changes(image_id, edit)
+        if changes and not dry_run:
+            await self._edits.edit(image_id, edit, Precondition(None))
+        return changes
+
     async def edit(
         self, image_id: str, edit: Edit, precondition: Precondition
     ) -> tuple[Document, bool]:

@@ -1,0 +1,1 @@
+"""Imports: tags and captions of many pictures from a file, as edits."""
