@@ -71,3 +71,10 @@ def test_a_mongodb_of_somebody_else_is_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", ["--auth", "--nounixsocket"])
 def test_mongod_asks_for_passwords_and_opens_no_socket_file(tmp_path: Path, option: str) -> None:
     assert option in parts(tmp_path, {})["mongodb"].command
+
+
+def test_all_replicas_of_inference_look_at_the_same_models(tmp_path: Path) -> None:
+    made = parts(tmp_path, {"inference": 2})
+    folders = {made[name].environ["MODELS_DIR"] for name in ("inference-1", "inference-2")}
+    assert folders == {str(tmp_path / "models")}
+    assert "MODELS_DIR" not in made["image"].environ
