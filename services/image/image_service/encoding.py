@@ -29,7 +29,8 @@ def encode(
     `picture`: L, LA, RGB, RGBA or P, as `format_` can hold it; `profile` (ICC) and `exif` are
     written where they are given and the format has a place for them.
     """
-    bare = picture.copy()
+    # What a file was opened as would be written as that file; what was made of it is ours.
+    bare = picture if type(picture) is Image.Image else picture.copy()
     bare.info = {}
     if format_.name == "png":
         encoding = msgspec.structs.replace(encoding, photographic=_photographic(bare))
