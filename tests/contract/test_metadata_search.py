@@ -170,6 +170,14 @@ async def test_facets(mongo: MongoStore, twin: MemoryStore):
     assert (await mongo.facets(query("tag:nothing"), [FACETS["tag"]], 10)).counted == 0
 
 
+async def test_statistics(mongo: MongoStore, twin: MemoryStore):
+    expected = await twin.survey()
+    assert await mongo.survey() == expected
+    assert expected.images == len(GALLERY)
+    assert expected.stages["labels"].backlog > 0
+    assert expected.stages["embedding"].answered == expected.embeddings[0].images > 0
+
+
 async def test_parts_of_documents(mongo: MongoStore, twin: MemoryStore):
     for fields in (
         "id",

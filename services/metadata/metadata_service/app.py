@@ -15,7 +15,7 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from metadata_service import contract, migration_routes, mongo
+from metadata_service import contract, migration_routes, mongo, stats_routes
 from metadata_service.albums import desk as album_desk
 from metadata_service.albums import routes as album_routes
 from metadata_service.albums.shelf import Shelf as Albums
@@ -139,6 +139,7 @@ def create_app(
             *rebuild_routes.ROUTES,
             *rerun_routes.ROUTES,
             *search_routes.ROUTES,
+            *stats_routes.ROUTES,
             *similarity_routes.ROUTES,
             *timeline_routes.ROUTES,
             *webhook_routes.ROUTES,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
+from imagesystem import ids
 from imagesystem.errors import Transient, Unavailable
 
 from metadata_service.documents import Document
@@ -14,6 +15,7 @@ from metadata_service.queries import Page, Query, Row
 from metadata_service.remembering import Remembered
 from metadata_service.search.facets import FACETS, Counts
 from metadata_service.settings import Settings
+from metadata_service.stats import TOP, Stats, told
 from metadata_service.store import Store
 from metadata_service.waiting import Waiters
 
@@ -33,6 +35,7 @@ class Library:
         self._apply_wait_s = settings.apply_wait_s
         self._count_max = settings.count_max
         self._totals: Remembered[int] = Remembered(settings.facets_kept_s)
+        self._stats: Remembered[Stats] = Remembered(settings.stats_kept_s)
         self._counts: Remembered[Counts] = Remembered(settings.facets_kept_s)
 
     async def picture(self, image_id: str, paths: Sequence[str] | None = None) -> Row:
@@ -96,6 +99,16 @@ class Library:
         return await self._counts.get(
             key, lambda: self._store.facets(query, wanted, self._count_max)
         )
+
+    async def stats(self) -> Stats:
+        """Return counts over all pictures; may be some seconds old."""
+        return await self._stats.get("stats", self._count_all)
+
+    async def _count_all(self) -> Stats:
+        survey, top = await asyncio.gather(
+            self._store.survey(), self._store.facets(Query(), TOP, self._count_max)
+        )
+        return told(survey, top, ids.now())
 
     async def annotate(self, image_id: str, edit: Edit, *, dry_run: bool) -> bool:
         """Edit without waiting for the read model; return whether it changed (would change)."""

@@ -12,6 +12,7 @@ from metadata_service.queries import Page, Position, Query, Row
 from metadata_service.rebuilds.memory import MemoryEdition, MemoryEditions
 from metadata_service.search.facets import Counts, Facet, tallied
 from metadata_service.settings import Settings
+from metadata_service.stats import Survey, surveyed
 from metadata_service.views import plain
 
 __all__ = ["MemoryStore"]
@@ -72,6 +73,11 @@ class MemoryStore(MemoryEdition):
     async def facets(self, query: Query, facets: Sequence[Facet], most: int) -> Counts:
         """See `Store.facets`."""
         return tallied(self._found(query)[:most], facets)
+
+    async def survey(self) -> Survey:
+        """See `Store.survey`."""
+        self.check()
+        return surveyed(map(plain, self.documents.values()))
 
     def _found(self, query: Query) -> list[Row]:
         self.check()

@@ -27,16 +27,20 @@ from metadata_service.mongo_queries import (
     projection,
     reading,
 )
+from metadata_service.mongo_stats import STAGES, survey
 from metadata_service.queries import Page, Position, Query, Row
 from metadata_service.rebuilds.mongo import DOCUMENTS, MongoEditions
 from metadata_service.search.facets import VALUES, Counts, Facet, Value
 from metadata_service.settings import Settings
+from metadata_service.stats import Survey
 
 __all__ = ["MongoStore", "open_store"]
 
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, tzinfo=UTC)
 #: Index builds and exchanges of collections take as long as there are documents.
 PATIENCE_S = 3600.0
+#: Statistics walk over all documents.
+SURVEY_MS = 120_000
 
 
 @asynccontextmanager
@@ -68,6 +72,7 @@ class MongoStore(MongoEdition):
 
     def __init__(self, database: Any, patient: Any, most_ms: int) -> None:
         self._most_ms = most_ms
+        self._patient = patient
         super().__init__(database.get_collection(DOCUMENTS, write_concern=DURABLE))
         self.editions = MongoEditions(database, patient, self)
 
@@ -132,9 +137,19 @@ class MongoStore(MongoEdition):
         }
         return Counts(counted=counted[0]["counted"] if counted else 0, values=values)
 
-    async def _aggregated(self, stages: list[Row]) -> list[Row]:
+    async def survey(self) -> Survey:
+        """See `Store.survey`."""
+        patient = self._patient.get_collection(DOCUMENTS)
+        (found,) = await self._aggregated(STAGES, patient, SURVEY_MS)
+        return survey(found)
+
+    async def _aggregated(
+        self, stages: list[Row], documents: Any = None, most_ms: int | None = None
+    ) -> list[Row]:
+        asked = self._documents if documents is None else documents
+
         async def run() -> Any:
-            found = self._documents.aggregate(stages, maxTimeMS=self._most_ms)
+            found = asked.aggregate(stages, maxTimeMS=most_ms or self._most_ms)
             return await found if inspect.isawaitable(found) else found  # PyMongo; Motor
 
         with answering():

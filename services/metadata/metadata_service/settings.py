@@ -44,6 +44,9 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     facets_kept_s: Annotated[
         float, Meta(ge=0, description="seconds for which counts are kept and answered again")
     ] = 10.0
+    stats_kept_s: Annotated[
+        float, Meta(ge=0, description="seconds for which statistics are kept and answered again")
+    ] = 30.0
     mongodb_pool: Annotated[
         int, Meta(ge=1, le=1000, description="connections to MongoDB at most")
     ] = 32

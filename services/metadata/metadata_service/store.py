@@ -12,6 +12,7 @@ from metadata_service.documents import Document
 from metadata_service.queries import Page, Query, Row
 from metadata_service.search.facets import Counts, Facet
 from metadata_service.settings import Settings
+from metadata_service.stats import Survey
 
 if TYPE_CHECKING:
     from metadata_service.rebuilds.records import Editions
@@ -98,6 +99,10 @@ class Store(Edition, Protocol):
 
     async def count(self, query: Query, most: int) -> int:
         """Return how many pictures a query finds on all pages; counts up to `most`."""
+        ...
+
+    async def survey(self) -> Survey:
+        """Return counts over all pictures; a walk over all documents, minutes at most."""
         ...
 
     async def facets(self, query: Query, facets: Sequence[Facet], most: int) -> Counts:

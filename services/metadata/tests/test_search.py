@@ -15,7 +15,7 @@ from metadata_service.views import PATHS, ImageView
 
 from services.metadata.tests.conftest import Open, Stage
 from services.metadata.tests.gallery import facts, picture
-from services.metadata.tests.samples import at, image_id, uploaded
+from services.metadata.tests.samples import at, failed, image_id, inferred, planned, uploaded
 from services.metadata.tests.test_lists import EXPECTED
 
 NUMBERS = range(1, 81)
@@ -300,3 +300,30 @@ async def test_a_cursor_goes_with_its_order(full: Stage):
 async def test_no_model_understands_text(stage: Stage):
     answer = await stage.http.get("/metadata/search", params={"text": "a cat on a sofa"})
     assert (answer.status_code, answer.json()["code"]) == (422, "no_text_encoder")
+
+
+async def test_statistics(open_stage: Open):
+    async with open_stage(stats_kept_s=0.0) as stage:
+        empty = (await stage.http.get("/metadata/stats")).json()
+        assert (empty["images"], empty["bytes"], empty["stages"]) == (0, 0, {})
+        one, two = image_id(1), image_id(2)
+        await stage.say(
+            uploaded(one, size_bytes=10),
+            planned(one, tasks=("analysis", "labels")),
+            inferred(one),
+            uploaded(two, size_bytes=5, minutes=60 * 24, media_type="image/png"),
+            planned(two),
+            failed(two),
+        )
+        stats = (await stage.http.get("/metadata/stats")).json()
+        assert (stats["images"], stats["bytes"]) == (2, 15)
+        assert stats["stages"] == {
+            "analysis": {"backlog": 0, "answered": 1, "failures": 1},
+            "labels": {"backlog": 1, "answered": 0, "failures": 0},
+        }
+        assert stats["growth"] == [
+            {"day": "2026-01-03", "images": 1, "bytes": 5},
+            {"day": "2026-01-02", "images": 1, "bytes": 10},
+        ]
+        assert {each["value"] for each in stats["top"]["colour"]} == {"teal", "gold"}
+        assert stats["top"]["format"][0]["count"] == 1
