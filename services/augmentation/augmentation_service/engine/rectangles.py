@@ -90,7 +90,9 @@ def bars(size: tuple[int, int], columns: Sequence[_Span], rows: Sequence[_Span])
     """
     edges = [0, *(edge for row in rows for edge in row), size[1]]
     gaps = [gap for gap in zip(edges[::2], edges[1::2], strict=True) if gap[0] < gap[1]]
-    return np.concatenate([crossed([(0, size[0])], rows), crossed(columns, gaps)])
+    found = [(0, top, size[0], bottom) for top, bottom in rows]
+    found += [(left, top, right, bottom) for top, bottom in gaps for left, right in columns]
+    return np.array(found, np.int64).reshape(-1, 4)
 
 
 def painted(image: Image, rectangles: Rectangles, fill: str) -> Image:
