@@ -250,9 +250,9 @@ async def a_network(count: int, rounds: int) -> None:
     context = multiprocessing.get_context("spawn")
     pictures = photographs(count)
     ways: dict[str, dict[str, Any]] = {
-        f"service, {CORES} workers, batches of up to 8": {},
+        f"service, {CORES} workers, batches of up to 8": {"batch_max": 8},
         f"service, {CORES} workers, one at a time": {"batch_max": 1},
-        f"service, {4 * CORES} workers, batches of up to 8": {"workers": 4 * CORES},
+        f"service, {4 * CORES} workers, batches of up to 8": {"workers": 4 * CORES, "batch_max": 8},
         f"service, {4 * CORES} workers, one at a time": {"workers": 4 * CORES, "batch_max": 1},
     }
     totals: dict[str, float] = {}

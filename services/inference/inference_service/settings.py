@@ -24,6 +24,10 @@ WORKER_BYTES = {"text": 550 * 1024**2}
 _TASK_LIST = "(" + "|".join(TASKS) + ")"
 
 
+#: Pictures that a model looks at together (ADR 0042: on a CPU each costs more in a batch).
+BATCH_MAX: dict[Provider, int] = {"cpu": 1, "cuda": 8}
+
+
 class Settings(ServiceSettings, frozen=True, kw_only=True):
     """The settings of the inference service."""
 
@@ -68,8 +72,14 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
         Provider, msgspec.Meta(description="what runs models of MODELS_DIR: nothing else is taken")
     ] = "cpu"
     batch_max: Annotated[
-        int, msgspec.Meta(ge=1, le=64, description="pictures that a model looks at together")
-    ] = 8
+        int,
+        msgspec.Meta(
+            ge=0,
+            le=64,
+            description="pictures that a model looks at together; 0: eight on cuda, one on a cpu, "
+            "where more gain nothing",
+        ),
+    ] = 0
     batch_wait_ms: Annotated[
         float,
         msgspec.Meta(
@@ -120,7 +130,9 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
         return HostLimits(
             provider=self.provider,
             threads=usable_cores(),
-            batch=BatchLimits(most=self.batch_max, wait_s=self.batch_wait_ms / 1000),
+            batch=BatchLimits(
+                most=self.batch_max or BATCH_MAX[self.provider], wait_s=self.batch_wait_ms / 1000
+            ),
             idle_s=self.model_idle_s,
         )
 
