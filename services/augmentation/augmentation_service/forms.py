@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 from typing import TypeAlias
 
 import msgspec
@@ -53,8 +54,9 @@ def _text(raw: str) -> str:
 class _Reader:
     """Sorts the parts: pictures into spools, everything else into `fields`."""
 
-    def __init__(self, keep: Keep, limits: Limits) -> None:
+    def __init__(self, keep: Keep, limits: Limits, begin: Callable[[], Spool]) -> None:
         self._keep = keep
+        self._begin = begin
         self._limits = limits
         self._spool: Spool | None = None
         self._filename = ""
@@ -86,7 +88,7 @@ class _Reader:
                 allowed=self._limits.max_files,
                 actual=self._files,
             )
-        self._spool, self._filename = Spool(), filename
+        self._spool, self._filename = self._begin(), filename
 
     async def take(self, piece: bytes) -> None:
         limits = self._limits
@@ -104,12 +106,7 @@ class _Reader:
     async def end(self) -> None:
         if self._spool is not None:
             spool, self._spool = self._spool, None
-            with spool:
-                await self._keep(self._filename, spool)
-
-    def close(self) -> None:
-        if self._spool is not None:
-            self._spool.close()
+            await self._keep(self._filename, spool)
 
     def fields(self) -> dict[str, str]:
         if not self._files:
@@ -129,10 +126,9 @@ async def read(
     """
 
     async def keep(filename: str, found: Spool) -> None:
-        del filename
-        await spool.write(await found.read())
+        del filename, found
 
-    return await read_files(body, boundary, keep, limits)
+    return await _read(body, boundary, _Reader(keep, limits, lambda: spool), limits)
 
 
 async def read_files(
@@ -143,7 +139,18 @@ async def read_files(
     Returns the other fields. Raises `Rejected`: 400 `malformed_multipart`, `missing_file`,
     `repeated_field`; 413 `body_too_large`, `form_too_large`, `task_too_large`.
     """
-    reader = _Reader(keep, limits)
+    with ExitStack() as spools:
+
+        def begin() -> Spool:
+            spools.close()  # the one before was kept
+            return spools.enter_context(Spool())
+
+        return await _read(body, boundary, _Reader(keep, limits, begin), limits)
+
+
+async def _read(
+    body: AsyncIterator[bytes], boundary: str, reader: _Reader, limits: Limits
+) -> dict[str, str]:
     try:
         parser = PushMultipartParser(
             boundary,
@@ -164,6 +171,4 @@ async def read_files(
         raise Rejected(413, "form_too_large", f"the form has too much: {error}") from error
     except MultipartError as error:
         raise _malformed(str(error)) from error
-    finally:
-        reader.close()
     return reader.fields()
