@@ -117,7 +117,8 @@ class Rejected(ImageSystemError):
 
     `status` is the HTTP status, `code` the stable name of the reason. For a limit, `limit` is
     its name (as in the settings), `allowed` its value and `actual` what was found. `position`:
-    the character of a text (from 0) at which it goes wrong. `headers` go with the answer (`Retry-After`, `Content-Range`, …).
+    the character of a text (from 0) at which it goes wrong. `headers` go with the answer
+    (`Retry-After`, `Content-Range`, …).
     """
 
     code = "rejected"
