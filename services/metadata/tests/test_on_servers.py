@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
+import nats as nats_client
 import pytest
 from imagesystem import ids
 from imagesystem.events import Deleted
@@ -17,7 +18,9 @@ from imagesystem.platform import connect as connect_platform
 from imagesystem.settings import ServiceSettings
 from imagesystem.testing import client
 from metadata_service.app import create_app
+from metadata_service.handlers import FACTS
 from metadata_service.settings import Settings
+from nats.js.errors import NotFoundError
 
 from services.metadata.tests.samples import image_id, inferred, planned, uploaded
 from tests.conftest import Server, mongo_server, nats_server
@@ -172,3 +175,50 @@ async def test_mongodb_killed_while_facts_come_in(world: World, mongodb: Server)
     listed = (await world.replicas[0].get("/metadata/images/list?limit=1000")).json()["items"]
     ours = [item["id"] for item in listed if item["id"] in names]
     assert sorted(ours) == sorted(names)
+
+
+@pytest.mark.faults
+async def test_everything_delivered_again_changes_nothing(world: World, nats: Server):
+    names = [await world.upload(number) for number in range(300, 340)]
+    await asyncio.gather(*map(world.analyse, names))
+    for name in names:
+        await world.ready(name)
+    edited = await world.replicas[0].patch(f"/metadata/images/{names[0]}", json={"tags": ["kept"]})
+    assert edited.status_code == 200, edited.text
+    await world.delete(names[1])
+    while (await world.get(names[1])).status_code != 410:
+        await asyncio.sleep(0.01)
+    before = {name: await world.get(name) for name in names}
+
+    bare = await nats_client.connect(f"nats://127.0.0.1:{nats.port}")
+    try:
+        stream = bare.jetstream()
+        said = (await stream.stream_info("IMAGES")).state.last_seq
+        # Neither the durable nor the note of how far it had come: all there is comes once more,
+        # to both replicas, while new facts come as well.
+        await stream.purge_stream("KV_checkpoints")
+        await stream.delete_consumer("IMAGES", FACTS)
+        late = [await world.upload(number) for number in range(340, 350)]
+        await asyncio.gather(*map(world.analyse, late))
+        for name in late:
+            assert (await world.ready(name)).json()["status"] == "ready"
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    info = await stream.consumer_info("IMAGES", FACTS)
+                except NotFoundError:
+                    info = None
+                if info and info.ack_floor and info.ack_floor.stream_seq > said:
+                    break
+                await asyncio.sleep(0.05)
+        assert info.delivered is not None
+        assert info.delivered.consumer_seq > 3 * len(names), "everything came again"
+    finally:
+        await bare.close()
+    for name in names:
+        after = await world.get(name, 1)
+        assert (after.status_code, after.content) == (
+            before[name].status_code,
+            before[name].content,
+        )
+        assert after.headers.get("etag") == before[name].headers.get("etag")
