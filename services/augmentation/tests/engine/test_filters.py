@@ -137,3 +137,12 @@ def test_ringing_swings_about_an_edge() -> None:
     made = done("ringing", edge, cutoff=30, size=21).astype(int)[20, :, 0]
     assert made[12:20].min() < 78
     assert made[20:28].max() > 162
+
+
+@pytest.mark.parametrize(("length", "angle"), [(7, 20), (15, 30), (40, -77), (101, 45)])
+def test_lines_of_any_length_average_alike(length: float, angle: float) -> None:
+    made = done("motion_blur", RANDOM, length=length, angle=angle)
+    floats = done(
+        "motion_blur", RANDOM.astype(np.float32) / np.float32(255), length=length, angle=angle
+    )
+    assert np.abs(made - floats * 255).max() < 1

@@ -210,6 +210,7 @@ OPERATIONS = (
         function=_locally_equalized,
         eight_bits=True,
         exact=False,
+        cost="medium",
         tolerance="one of 255 levels",
     ),
     PixelOperation(
@@ -229,6 +230,7 @@ OPERATIONS = (
         function=_matched,
         eight_bits=True,
         exact=True,
+        cost="medium",
         neutral={"amount": 0.0},
         pictures=2,
     ),

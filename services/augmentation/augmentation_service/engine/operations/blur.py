@@ -86,6 +86,7 @@ OPERATIONS = (
         function=_blurred,
         sees_opacity=True,
         exact=True,
+        cost="medium",
         neutral={"sigma": 0.0},
         example={"sigma": 3.0},
     ),

@@ -246,6 +246,7 @@ OPERATIONS = (
         ),
         function=_rung,
         exact=False,
+        cost="medium",
         tolerance=_TOLERANCE,
     ),
 )

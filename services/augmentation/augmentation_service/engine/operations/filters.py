@@ -79,7 +79,7 @@ OPERATIONS = (
         function=_percentile,
         eight_bits=True,
         exact=True,
-        cost="high",
+        cost="medium",
         neutral={"size": 1},
         example={"percentile": 80.0, "size": 5},
     ),

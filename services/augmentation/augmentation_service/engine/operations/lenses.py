@@ -19,6 +19,8 @@ __all__ = ["OPERATIONS"]
 
 _BORDER = cv2.BORDER_REFLECT_101
 _TOLERANCE = "one of 255 levels"
+#: The side of the smallest kernel that OpenCV applies by a Fourier transform.
+_TRANSFORMED = 11
 #: A zoom is the mean of two to the power of this many pictures.
 _DOUBLINGS = 4
 
@@ -51,7 +53,24 @@ def _moved(image: Image, stream: Stream, *, length: float, angle: float) -> Imag
     if length == 1:
         return image
     kernel = _line(length, angle)
-    return _averaged(image, lambda array: cv2.filter2D(array, -1, kernel, borderType=_BORDER))
+    return _averaged(image, lambda array: _along(array, kernel))
+
+
+def _along(array: NDArray[Any], kernel: NDArray[np.float32]) -> NDArray[Any]:
+    """Return means along a line, all of whose pixels weigh the same."""
+    side = len(kernel)
+    if array.dtype != np.uint8 or side < _TRANSFORMED:
+        return cv2.filter2D(array, -1, kernel, borderType=_BORDER)
+    # Larger kernels OpenCV takes to frequencies and back; a line is a few sums.
+    height, width, channels = array.shape
+    reach = side // 2
+    padded: NDArray[Any] = cv2.copyMakeBorder(array, reach, reach, reach, reach, _BORDER)
+    flat = padded.reshape(height + 2 * reach, -1)
+    total = np.zeros((height, width * channels), np.uint16)
+    places = np.argwhere(kernel).tolist()
+    for y, x in places:
+        total += flat[y : y + height, x * channels : (x + width) * channels]
+    return cv2.convertScaleAbs(total, alpha=1 / len(places)).reshape(array.shape)
 
 
 def _rectangles(radius: float) -> list[tuple[int, int, int]]:

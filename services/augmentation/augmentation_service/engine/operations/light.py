@@ -170,7 +170,6 @@ OPERATIONS = (
         eight_bits=True,
         exact=False,
         tolerance=_TOLERANCE,
-        cost="medium",
         neutral={"strength": 0.0},
     ),
 )

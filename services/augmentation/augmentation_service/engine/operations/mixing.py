@@ -290,6 +290,7 @@ OPERATIONS = (
         mix=_overlay,
         pictures=2,
         exact=False,
+        cost="medium",
         tolerance="one of 255 levels",
         neutral={"opacity": 0.0},
     ),

@@ -85,6 +85,7 @@ OPERATIONS = (
         ),
         function=_noisy,
         exact=True,
+        cost="medium",
         eight_bits=True,
         neutral={"std": 0.0},
         example={"std": 25.0},

@@ -164,7 +164,6 @@ OPERATIONS = (
         eight_bits=True,
         exact=False,
         tolerance=_TOLERANCE,
-        cost="medium",
         neutral={"amount": 0.0},
         example={"amount": 40.0},
     ),
