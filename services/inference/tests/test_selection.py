@@ -61,7 +61,14 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
 
 @pytest.fixture(scope="module")
 def settings(shelf: Shelf) -> Settings:
-    return Settings(workers=2, tasks="analysis,objects", models_dir=str(shelf.folder))
+    # labels load the networks for text first, which takes its time on a busy machine
+    return Settings(
+        workers=2,
+        niceness=0,
+        deadline_s=110,
+        tasks="analysis,objects",
+        models_dir=str(shelf.folder),
+    )
 
 
 @pytest.fixture(scope="module")
