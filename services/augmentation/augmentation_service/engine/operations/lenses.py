@@ -44,8 +44,8 @@ def _line(length: float, degrees: float) -> NDArray[np.float32]:
     along = np.linspace(-1, 1, count)
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     x, y = (np.floor(along * extent + 0.5).astype(int) + reach for extent in (across, down))
-    np.add.at(kernel, (y, x), np.float32(1 / count))
-    return kernel
+    kernel[y, x] = 1
+    return kernel / kernel.sum()
 
 
 def _moved(image: Image, stream: Stream, *, length: float, angle: float) -> Image:
