@@ -45,7 +45,7 @@ def _line(length: float, degrees: float) -> NDArray[np.float32]:
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     x, y = (np.floor(along * extent + 0.5).astype(int) + reach for extent in (across, down))
     kernel[y, x] = 1
-    return kernel / kernel.sum()
+    return np.asarray(kernel / kernel.sum())
 
 
 def _moved(image: Image, stream: Stream, *, length: float, angle: float) -> Image:
