@@ -33,7 +33,7 @@ ALLOW_UNSAFE_URL = True
 """
 
 NGINX = """
-daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
+daemon off; user root; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
 events {{ worker_connections 64; }}
 http {{
   access_log off; sendfile on; types {{ image/jpeg jpg; }}
