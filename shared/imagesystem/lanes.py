@@ -61,6 +61,9 @@ class Lane:
         process = multiprocessing.get_context("spawn").Process(
             target=_serve, args=(self._initializer, self._niceness, connection), daemon=True
         )
+        # There is a process per core: a BLAS that takes all cores for one product would make the
+        # others wait (it reads this when it is loaded, so it must stand before the process starts)
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         try:
             process.start()
         except BaseException:
