@@ -55,7 +55,7 @@ async def test_calls_run_in_other_processes() -> None:
 
 async def test_a_worker_does_not_take_the_cores_of_the_others() -> None:
     async with WorkerPool(1) as pool:
-        assert await pool.run(os.environ.get, "OPENBLAS_NUM_THREADS") == "1"
+        assert await pool.run(os.getenv, "OPENBLAS_NUM_THREADS") == "1"
 
 
 async def test_a_death_is_the_guilty_calls_alone() -> None:
