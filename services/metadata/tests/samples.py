@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256 as _sha256
 from struct import pack
 
 from imagesystem.events import (
@@ -38,6 +39,11 @@ def image_id(number: int) -> str:
     return f"00000000-0000-8000-8000-{number:012x}"
 
 
+def digest(image_id: str) -> str:
+    """Return what its bytes might have: pictures are no duplicates of each other."""
+    return _sha256(image_id.encode()).hexdigest()
+
+
 def uploaded(
     image_id: str = IMAGE,
     *,
@@ -50,7 +56,7 @@ def uploaded(
     owner: str = "public",
     tags: list[str] | None = None,
     exif: Exif | None = None,
-    sha256: str = "ab" * 32,
+    sha256: str | None = None,
 ) -> Uploaded:
     return Uploaded(
         image_id=image_id,
@@ -60,7 +66,7 @@ def uploaded(
         width=width,
         height=height,
         frames=1,
-        sha256=sha256,
+        sha256=sha256 or digest(image_id),
         uploaded_at=at(minutes),
         owner=owner,
         tags=tags or [],
@@ -74,7 +80,12 @@ def planned(
     return Planned(image_id=image_id, tasks=list(tasks), planned_at=at(minutes))
 
 
-def analysis(*, kind: str = "photo", colours: tuple[str, ...] = ("teal", "gold")) -> Analysis:
+def analysis(
+    *,
+    kind: str = "photo",
+    colours: tuple[str, ...] = ("teal", "gold"),
+    phash: str = "0123456789abcdef",
+) -> Analysis:
     return Analysis(
         width=640,
         height=480,
@@ -93,7 +104,7 @@ def analysis(*, kind: str = "photo", colours: tuple[str, ...] = ("teal", "gold")
             saliency_centre=Point(x=0.5, y=0.5),
         ),
         kind=Kind(name=kind, confidence=0.9, evidence={"colours": 0.5}),  # type: ignore[arg-type]
-        phash="0123456789abcdef",
+        phash=phash,
         blurhash="LEHV6nWB2yk8pyo0adR*.7kCMdnj",
     )
 
@@ -114,7 +125,7 @@ def inferred(
         model_version=version,
         duration_ms=12.5,
         inferred_at=at(minutes),
-        result=analysis(kind=kind, colours=colours),
+        result=analysis(kind=kind, colours=colours, phash=digest(image_id)[:16]),
     )
 
 
