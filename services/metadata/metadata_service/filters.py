@@ -16,8 +16,6 @@ from metadata_service.kinds import (
     Colours,
     Field,
     Filter,
-    Moments,
-    Numbers,
     Paired,
     Part,
     Traits,
@@ -25,6 +23,7 @@ from metadata_service.kinds import (
 from metadata_service.parameters import COUNT, TEXT
 from metadata_service.places import Box, Circle
 from metadata_service.queries import Condition
+from metadata_service.ranges import Moments, Numbers
 from metadata_service.traits import HAS
 
 __all__ = ["FIELDS", "FILTERS", "TERMS", "Filter", "conditions"]

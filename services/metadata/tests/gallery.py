@@ -128,6 +128,7 @@ def _analysed(number: int, chance: random.Random) -> Fact:
     fact = inferred(image_id(number))
     result: Analysis = msgspec.structs.replace(
         analysis(kind=chance.choice(("photo", "graphic", "document"))),
+        phash=f"{chance.getrandbits(64):016x}",
         sharpness=round(chance.uniform(0, 500), 1),
         colours=[
             Colour(name=name, hex=COLOURS[name], share=0.3)

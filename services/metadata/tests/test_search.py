@@ -107,7 +107,7 @@ MEANING: dict[str, tuple[Any, Finds]] = {
     "group": ("nowhere", lambda d: False),
     "taken_after": ("2023-01-01T00:00:00Z", lambda d: d.taken_at and d.taken_at.year >= 2023),
     "taken_before": ("2023-01-01T00:00:00Z", lambda d: d.taken_at and d.taken_at.year < 2023),
-    "updated_after": ("2026-01-02T03:20:05.678Z", lambda d: d.updated_at >= at(16)),
+    "updated_after": ("2026-01-02T03:20:05.678Z", lambda d: d.updated_at >= at(15.999)),
     "updated_before": ("2026-01-02T03:20:05.678Z", lambda d: d.updated_at < at(15.999)),
     "near": (
         "52.5,13.4,100",
