@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from imagesystem.bus import Bus
+from imagesystem.events import Uploaded
 
 from image_service.darkroom import Darkroom
 from image_service.evidence import Evidence, gather
@@ -13,7 +14,10 @@ from image_service.parameters import Interpreter
 from image_service.presets import Presets
 from image_service.signatures import Signatures
 
-__all__ = ["Gallery", "cache_control"]
+__all__ = ["SMALL_BYTES", "Gallery", "cache_control"]
+
+#: Originals up to this size go to the memory that renditions have; larger ones are streamed.
+SMALL_BYTES = 1024 * 1024
 
 
 class Gallery(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +35,18 @@ class Gallery(msgspec.Struct, frozen=True, kw_only=True):
     max_transform_bytes: int
     fallback_image_id: str | None
     interpreter: Interpreter
+
+    async def small_original(self, original: Uploaded) -> tuple[str, bytes]:
+        """Return an original's name on the shelf and its bytes, from there if they are there.
+
+        Raises as `Originals.whole`.
+        """
+        name = f"{original.image_id}/{original.sha256}"
+        data = self.hot.shelf.get(name)
+        if data is None:
+            data = await self.originals.whole(original)
+            self.hot.shelf.put(name, data, [original.image_id])
+        return name, data
 
     async def evidence(self, image_id: str) -> Evidence:
         """Return what inference has said of an image so far."""

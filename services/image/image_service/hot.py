@@ -45,6 +45,7 @@ class _Answer(msgspec.Struct, frozen=True):
     name: str
     facts: tuple[Uploaded, ...]
     route: str
+    rendition: bool
 
 
 class HotAnswers:
@@ -61,16 +62,26 @@ class HotAnswers:
         self._answers: OrderedDict[Key, _Answer] = OrderedDict()
 
     def keep(
-        self, scope: Any, headers: Mapping[str, str], name: str, image_ids: Iterable[str]
+        self,
+        scope: Any,
+        headers: Mapping[str, str],
+        name: str,
+        image_ids: Iterable[str],
+        *,
+        rendition: bool = True,
     ) -> None:
-        """Remember the answer to a request; `name`: of its bytes on the shelf."""
+        """Remember the answer to a request; `name`: of its bytes on the shelf.
+
+        `rendition`: it counts as one that was in the cache (an original is none).
+        """
         key = _key(scope)
         facts = [self.known.get(image_id) for image_id in image_ids]
         found = tuple(fact for fact in facts if fact is not None)
         if key is None or len(key[0]) + len(key[1]) > self.LENGTH or len(found) < len(facts):
             return
         raw = [(field.encode("latin-1"), text.encode("latin-1")) for field, text in headers.items()]
-        self._answers[key] = _Answer(raw, name, found, scope.get("path_template") or "")
+        route = scope.get("path_template") or ""
+        self._answers[key] = _Answer(raw, name, found, route, rendition)
         self._answers.move_to_end(key)
         if len(self._answers) > self.MOST:
             self._answers.popitem(last=False)
@@ -86,7 +97,8 @@ class HotAnswers:
             del self._answers[key]
             return None
         self._answers.move_to_end(key)
-        self._hits.inc()
+        if answer.rendition:
+            self._hits.inc()
         return Ready(status=200, headers=answer.headers, body=data, route=answer.route)
 
 

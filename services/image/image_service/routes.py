@@ -20,7 +20,7 @@ from image_service.evidence import Evidence
 from image_service.fallbacks import fallback
 from image_service.filenames import renamed
 from image_service.formats import FORMATS
-from image_service.gallery import Gallery, cache_control
+from image_service.gallery import SMALL_BYTES, Gallery, cache_control
 from image_service.openapi import PathOperation, PictureOperation
 from image_service.orders import Order
 from image_service.parameters import Wanted
@@ -117,12 +117,22 @@ async def _original(
         modified_at=original.uploaded_at,
         cache_control=_kept_for(gallery, order, None),
     )
-    return unchanged(request, representation) or await answer(
-        request,
-        representation,
-        original.size_bytes,
-        partial(gallery.originals.open, original),
-    )
+    if (not_modified := unchanged(request, representation)) is not None:
+        return not_modified
+    if not _all_of_a_small_one(request, original):
+        open_ = partial(gallery.originals.open, original)
+        return await answer(request, representation, original.size_bytes, open_)
+    name, data = await gallery.small_original(original)
+    if order.seconds_left is None:
+        headers = {**representation.described(), "content-length": str(len(data))}
+        gallery.hot.keep(request.scope, headers, name, [original.image_id], rendition=False)
+    return await answer(request, representation, len(data), partial(_in_one_piece, data))
+
+
+def _all_of_a_small_one(request: AnyRequest, original: Uploaded) -> bool:
+    """Say whether this asks for a whole original that may be kept in memory."""
+    whole = request.method == "GET" and "range" not in request.headers
+    return whole and original.size_bytes <= SMALL_BYTES
 
 
 async def _rendition(

@@ -81,6 +81,29 @@ async def test_a_hot_url_ends_with_its_watermark(http, url, delete, upload):
     assert (await http.get(url)).status_code == 200
 
 
+async def test_a_small_original_is_read_once_and_ends_with_its_image(
+    http, upload, delete, platform
+):
+    data = saved(gradient(90, 60), "JPEG", comment=b"original")
+    said = await upload(data, width=90, height=60)
+    url = f"/image/images/{said.image_id}"
+    hits = await counted(http, "hit")
+    first = await http.get(url)
+    bucket = platform.bucket("originals")
+    await bucket.delete(await bucket.info(said.image_id))  # what is in memory needs no bucket
+    second, third = [await http.get(url) for _ in range(2)]
+    for answer in (first, second, third):
+        assert (answer.status_code, answer.content) == (200, data)
+        answer.headers.pop("x-request-id")
+    assert first.headers == second.headers == third.headers
+    assert "cache-status" not in first.headers
+    assert await counted(http, "hit") == hits  # renditions alone are counted
+    etag = first.headers["etag"]
+    assert (await http.get(url, headers={"if-none-match": etag})).status_code == 304
+    await delete(said.image_id)
+    assert (await http.get(url)).status_code in (404, 410)
+
+
 class Clock:
     now = 1000.0
 

@@ -262,7 +262,8 @@ async def test_a_fact_without_its_object_is_no_broken_answer(http, upload, platf
     assert_problem(await http.get(url), 404, "object_missing")
 
 
-async def test_an_outage_is_an_answer_that_says_when_to_come_back(http, url, platform):
+async def test_an_outage_is_an_answer_that_says_when_to_come_back(http, upload, platform):
+    url = f"/image/images/{(await upload(b'never asked for before')).image_id}"
     for port in (platform.bus, platform.bucket("originals")):
         port.down = True
         try:
