@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from imagesystem.events import FACTS, INFERRED
+from imagesystem.asyncapi import entries
 from local_stack import StackError, accounts
 from local_stack.accounts import Subscriber, check_buckets, check_facts, check_name
 
@@ -26,8 +26,7 @@ def subscriber(name: str = "acme", **fields: object) -> Subscriber:
         "images.v1.*.augmented.>",
         "images.v1.*.failed.metadata",
         f"images.v1.{IMAGE}.uploaded",
-        *(f"images.v1.*.inferred.{task}" for task in INFERRED),
-        *(f"images.v1.*.{kind}" for kind in FACTS if kind not in ("augmented", "failed")),
+        *(entry.pattern for entry in entries() if entry.stream.name == "IMAGES"),
     ],
 )
 def test_facts_of_the_contract_can_be_given(pattern: str) -> None:
