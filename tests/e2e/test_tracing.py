@@ -67,12 +67,17 @@ class Upload:
 
 
 async def until_complete(collector: Collector, upload: Upload) -> list[Span]:
-    """Return a trace once its last span has come: spans are sent once a second."""
+    """Return a trace once its last span has come: each service sends its spans once a second.
+
+    What is above a span ends last, so that what is beneath has come with it or before it.
+    """
     async with asyncio.timeout(PATIENCE_S):
         while True:
             spans = collector.trace(upload.trace_id)
             handled = [span for span in spans if span.service == "metadata"]
-            if sum(span.kind == "consumer" for span in handled) >= upload.facts:
+            known = {span.span_id for span in spans} | {upload.span_id}
+            whole = all(span.parent in known for span in spans)
+            if whole and sum(span.kind == "consumer" for span in handled) >= upload.facts:
                 return spans
             await asyncio.sleep(0.1)
 
