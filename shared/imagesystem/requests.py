@@ -1,13 +1,20 @@
-"""Request bodies that are not JSON, in ways that the framework does not foresee."""
+"""Request bodies that go wrong in ways that the framework does not foresee."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from litestar import Request
-from litestar.exceptions import ClientException
+from litestar.exceptions import ClientException, HTTPException
 
-__all__ = ["JsonRequest"]
+from imagesystem.errors import Rejected
+
+__all__ = ["JsonRequest", "form_errors", "patient"]
+
+M = TypeVar("M")
 
 
 class JsonRequest(Request[Any, Any, Any]):
@@ -24,3 +31,46 @@ class JsonRequest(Request[Any, Any, Any]):
             raise ClientException("the body is not UTF-8") from error
         except RecursionError as error:
             raise ClientException("the body is nested too deeply") from error
+
+
+def patient(
+    receive: Callable[[], Awaitable[M]], idle_s: float, *, limit: str | None = None
+) -> Callable[[], Awaitable[M]]:
+    """Return ASGI's `receive` that raises `Rejected` 408 `body_timeout` after so many idle seconds.
+
+    `limit`: what the settings call them, where they do.
+    """
+
+    async def received() -> M:
+        try:
+            async with asyncio.timeout(idle_s):
+                return await receive()
+        except TimeoutError as error:
+            raise Rejected(
+                408,
+                "body_timeout",
+                f"no byte of the body came for {idle_s:g} s",
+                limit=limit,
+                headers={"connection": "close"},
+            ) from error
+
+    return received
+
+
+@contextmanager
+def form_errors() -> Iterator[None]:
+    """Take neither a client that left nor its text for a fault of ours, while a form is read.
+
+    Raises `Rejected` 400: `malformed_multipart`, `incomplete_body`.
+    """
+    try:
+        yield
+    except (UnicodeDecodeError, LookupError) as error:
+        # Litestar decodes a field that is no file, in whatever charset the part names
+        raise Rejected(
+            400, "malformed_multipart", "the form cannot be read: a field is no text"
+        ) from error
+    except HTTPException as error:
+        if error.status_code >= 500:
+            raise Rejected(400, "incomplete_body", "the body ended early") from error
+        raise

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import IO, Any, TypeAlias
 
 from imagesystem.errors import Rejected
+from imagesystem.requests import patient
 
 __all__ = ["Receive", "Spool", "check_headers", "read", "too_large"]
 
@@ -52,9 +53,10 @@ async def read(receive: Receive, limit: str, allowed: int, idle_s: float) -> Asy
     was announced; 400 `incomplete_body` when the client went away in the middle; 408
     `body_timeout` after `idle_s` seconds without a byte.
     """
+    receive = patient(receive, idle_s, limit="IDLE_TIMEOUT_S")
     received, more = 0, True
     while more:
-        message = await _next(receive, idle_s)
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise Rejected(400, "incomplete_body", "the body ended before its end")
         piece, more = message.get("body", b""), message.get("more_body", False)
@@ -63,20 +65,6 @@ async def read(receive: Receive, limit: str, allowed: int, idle_s: float) -> Asy
             raise too_large(limit, allowed, received)
         if piece:
             yield piece
-
-
-async def _next(receive: Receive, idle_s: float) -> Mapping[str, Any]:
-    try:
-        async with asyncio.timeout(idle_s):
-            return await receive()
-    except TimeoutError as error:
-        raise Rejected(
-            408,
-            "body_timeout",
-            f"no byte of the body came for {idle_s:g} s",
-            limit="IDLE_TIMEOUT_S",
-            headers={"connection": "close"},
-        ) from error
 
 
 class Spool:

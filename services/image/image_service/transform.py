@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from imagesystem.errors import Rejected
+from imagesystem.requests import form_errors, patient
 from litestar import Request, post
 from litestar.datastructures import FormMultiDict, UploadFile
 from litestar.di import NamedDependency
-from litestar.exceptions import HTTPException
 from litestar.params import SkipValidation
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive
@@ -58,8 +55,8 @@ async def transform(
         )
     said = request.headers.get("content-length", "")
     _check_size(int(said) if said.isdecimal() else 0, allowed + FORM_BYTES, allowed)
-    request.receive = _bounded(request.receive, allowed)
-    with _body_errors():
+    request.receive = _bounded(patient(request.receive, IDLE_S), allowed)
+    with form_errors():
         form = await request.form()
     file, fields = _parts(form)
     query = request.scope["query_string"].decode("latin-1")
@@ -99,43 +96,17 @@ def _check_size(actual: int, most: int, allowed: int) -> None:
 
 
 def _bounded(receive: Receive, allowed: int) -> Receive:
-    """Return ASGI's `receive` that refuses a body that is too long, or that stops in the middle."""
+    """Return ASGI's `receive` that refuses a body that is too long."""
     received = 0
 
     async def bounded() -> Any:
         nonlocal received
-        try:
-            async with asyncio.timeout(IDLE_S):
-                message = await receive()
-        except TimeoutError as error:
-            raise Rejected(
-                408,
-                "body_timeout",
-                f"no byte of the body came for {IDLE_S:g} s",
-                headers={"connection": "close"},
-            ) from error
-        body: Any = message.get("body", b"")
-        received += len(body)
+        message: Any = await receive()
+        received += len(message.get("body", b""))
         _check_size(received, allowed + FORM_BYTES, allowed)
         return message
 
     return bounded
-
-
-@contextmanager
-def _body_errors() -> Iterator[None]:
-    """Take neither a client that left nor its text for a fault of ours."""
-    try:
-        yield
-    except (UnicodeDecodeError, LookupError) as error:
-        # Litestar decodes a field that is no file, in whatever charset the part names
-        raise Rejected(
-            400, "malformed_multipart", "the form cannot be read: a field is no text"
-        ) from error
-    except HTTPException as error:
-        if error.status_code >= 500:
-            raise Rejected(400, "incomplete_body", "the body ended early") from error
-        raise
 
 
 async def _whole(file: UploadFile, allowed: int) -> bytes:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from imagesystem.errors import Rejected
 from imagesystem.ids import parse_image_id
+from imagesystem.requests import form_errors, patient
 from litestar import Request
 from litestar.datastructures import FormMultiDict, State, UploadFile
 from litestar.exceptions import HTTPException
-from litestar.types import Receive
 
 from inference_service.recognition import Recognition
 from inference_service.settings import Settings
@@ -44,7 +43,7 @@ async def asked_of(request: Request[None, None, State], recognition: Recognition
     Raises `Rejected`.
     """
     content_type = request.content_type[0]
-    request.receive = _impatient(request.receive)
+    request.receive = patient(request.receive, IDLE_S)
     if content_type == "multipart/form-data":
         with _body_errors(request):
             form = await request.form()
@@ -70,39 +69,15 @@ async def asked_of(request: Request[None, None, State], recognition: Recognition
     )
 
 
-def _impatient(receive: Receive) -> Receive:
-    """Return ASGI's `receive` that raises `Rejected` 408 when nothing comes for `IDLE_S`."""
-
-    async def received() -> Any:
-        try:
-            async with asyncio.timeout(IDLE_S):
-                return await receive()
-        except TimeoutError as error:
-            raise Rejected(
-                408,
-                "body_timeout",
-                f"no byte of the body came for {IDLE_S:g} s",
-                headers={"connection": "close"},
-            ) from error
-
-    return received
-
-
 @contextmanager
 def _body_errors(request: Request[None, None, State]) -> Iterator[None]:
-    """Tell the limit, and take neither a client that left nor its text for a fault of ours."""
-    settings: Settings = request.app.state.settings
+    """Tell the limit; for everything else see `imagesystem.requests.form_errors`."""
     try:
-        yield
-    except (UnicodeDecodeError, LookupError) as error:
-        # Litestar decodes a field that is no file, in whatever charset the part names
-        raise Rejected(
-            400, "malformed_multipart", "the form cannot be read: a field is no text"
-        ) from error
+        with form_errors():
+            yield
     except HTTPException as error:
-        if error.status_code >= 500:
-            raise Rejected(400, "incomplete_body", "the body ended early") from error
         if error.status_code == 413:
+            settings: Settings = request.app.state.settings
             raise _too_large(settings, request.headers.get("content-length")) from error
         raise
 
