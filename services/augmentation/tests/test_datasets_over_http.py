@@ -110,7 +110,9 @@ async def test_voc_in_voc_out(http: httpx.AsyncClient, image: str) -> None:
     root = ET.fromstring(files[f"Annotations/{image}-0.xml"])
     assert root.findtext("object/name") == "cat"
     assert root.findtext("object/difficult") == "1"
-    assert [side.text for side in root.find("object/bndbox") or ()] == ["30", "5", "50", "25"]
+    box = root.find("object/bndbox")
+    assert box is not None
+    assert [side.text for side in box] == ["30", "5", "50", "25"]
     assert root.findtext("filename") == f"{image}-0.png"
     assert f"JPEGImages/{image}-0.png" in files
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from augmentation_service.engine.images import Image
+from augmentation_service.engine.images import Image, with_channels
 
 __all__ = [
     "Weighted",
@@ -52,19 +52,27 @@ def is_opaque(image: Image) -> bool:
 
 
 def averaged(image: Image, kernel: Callable[[NDArray[Any]], NDArray[Any]]) -> Image:
-    """Return an RGBA image whose colours `kernel` has averaged, each as much as it is seen.
+    """Return an image whose colours `kernel` has averaged, each as much as it is seen.
 
-    `kernel` is given colours (uint8 or float32, C = 3) or a `Weighted` (C = 4), and returns the
-    same type and shape, made by a linear filter. Opacity stays as it was.
+    `kernel` is given grey or colours (uint8 or float32, C = 1 or 3) or a `Weighted` (C = 4), and
+    returns the same type and shape, made by a linear filter; the axis of a single channel may be
+    missing. Opacity stays as it was. Values of float32 past 0 and 1 are cut off: cubic
+    interpolation overshoots, and means are rounded (to -3e-17 by a Fourier transform of black).
     """
+    if image.shape[2] != 4:
+        return with_channels(_within(kernel(image)), image.shape[2])
     colours = colours_of(image)
     if is_opaque(image):
-        return with_colours(image, kernel(colours))
+        return with_colours(image, _within(kernel(colours)))
     mixture = kernel(weighted(image))
     mixed = colours_of(divided(mixture))
     # Where everything within reach is transparent, there is no colour to be found.
     cv2.copyTo(mixed, (mixture[..., 3] > 0).astype(np.uint8), colours)
     return with_colours(image, colours)
+
+
+def _within(array: NDArray[Any]) -> NDArray[Any]:
+    return np.clip(array, 0, 1) if array.dtype == np.float32 else array
 
 
 def weighted(image: Image) -> Weighted:

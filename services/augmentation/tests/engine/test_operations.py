@@ -70,6 +70,12 @@ pictures_of_any_type = st.builds(
 )
 
 
+def stark(shape: tuple[int, int], channels: int, share: float) -> np.ndarray:
+    """Return nothing but 0 and 1, a `share` of 1: where rounding leads out of the values."""
+    random = np.random.default_rng(1).random((*shape, channels))
+    return (random < share).astype(np.float32)
+
+
 def value_of(parameter: Any) -> st.SearchStrategy[Any]:
     match parameter:
         case Number():
@@ -115,6 +121,23 @@ def test_an_image_comes_out_and_the_same_one_each_time(
     assert np.array_equal(first.image, again.image)
     assert first.receipt == again.receipt
     assert (first.receipt.height, first.receipt.width) == first.image.shape[:2]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(
+    data=st.data(),
+    image=st.builds(
+        stark,
+        st.sampled_from([(1, 1), (9, 1), (33, 31)]),
+        st.sampled_from([1, 3, 4]),
+        st.sampled_from([0, 0.5, 1]),
+    ),
+)
+@settings(max_examples=25, deadline=None)
+def test_floats_stay_between_0_and_1(name: str, data: st.DataObject, image: np.ndarray) -> None:
+    recipe = step(name, data.draw(parameters_of(name)))
+    result = apply(recipe, image, seed=5, source="a", others=OTHERS).image
+    assert 0 <= result.min() <= result.max() <= 1
 
 
 @pytest.mark.parametrize("name", NEUTRAL)

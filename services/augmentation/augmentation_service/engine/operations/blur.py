@@ -6,12 +6,11 @@ import math
 from typing import Any
 
 import cv2
-import numpy as np
 from numpy.typing import NDArray
 
 from augmentation_service.engine import alpha
 from augmentation_service.engine.declarations import PixelOperation
-from augmentation_service.engine.images import Image, top_of, with_channels
+from augmentation_service.engine.images import Image, with_channels
 from augmentation_service.engine.parameters import Integer, Number
 from augmentation_service.engine.randomness import Stream
 from augmentation_service.engine.ranks import ranked
@@ -41,9 +40,7 @@ def _blurred(image: Image, stream: Stream, *, sigma: float) -> Image:
     del stream
     if not sigma:
         return image
-    if image.shape[2] == 4:
-        return alpha.averaged(image, lambda array: _filtered(array, sigma))
-    return with_channels(_filtered(image, sigma), image.shape[2])
+    return alpha.averaged(image, lambda array: _filtered(array, sigma))
 
 
 def _uniform(image: Image, stream: Stream, *, size: int) -> Image:
@@ -54,9 +51,7 @@ def _uniform(image: Image, stream: Stream, *, size: int) -> Image:
 
     if size == 1:
         return image
-    if image.shape[2] == 4:
-        return alpha.averaged(image, kernel)
-    return with_channels(np.clip(kernel(image), 0, top_of(image)), image.shape[2])
+    return alpha.averaged(image, kernel)
 
 
 def _middle(image: Image, stream: Stream, *, size: int) -> Image:

@@ -52,13 +52,9 @@ def _as_webp(image: Image, stream: Stream, *, quality: int) -> Image:
 def _smaller(image: Image, size: tuple[int, int], flag: int) -> Image:
     def kernel(array: Image) -> Image:
         small = cv2.resize(array, size, interpolation=cv2.INTER_AREA)
-        whole = cv2.resize(small, size_of(array), interpolation=flag)
-        # Cubic interpolation overshoots.
-        return np.clip(whole, 0, 1) if array.dtype == np.float32 else whole
+        return cv2.resize(small, size_of(array), interpolation=flag)
 
-    if image.shape[2] == 4:
-        return alpha.averaged(image, kernel)
-    return with_channels(kernel(image), image.shape[2])
+    return alpha.averaged(image, kernel)
 
 
 def _downscaled(image: Image, stream: Stream, *, factor: float, interpolation: str) -> Image:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from augmentation_service.engine import alpha
 from augmentation_service.engine.declarations import PixelOperation
-from augmentation_service.engine.images import Image, with_channels
+from augmentation_service.engine.images import Image
 from augmentation_service.engine.parameters import Integer, Number
 from augmentation_service.engine.randomness import Stream
 
@@ -23,12 +23,6 @@ _TOLERANCE = "one of 255 levels"
 _TRANSFORMED = 11
 #: A zoom is the mean of two to the power of this many pictures.
 _DOUBLINGS = 4
-
-
-def _averaged(image: Image, kernel: Any) -> Image:
-    if image.shape[2] == 4:
-        return alpha.averaged(image, kernel)
-    return with_channels(kernel(image), image.shape[2])
 
 
 def _line(length: float, degrees: float) -> NDArray[np.float32]:
@@ -53,7 +47,7 @@ def _moved(image: Image, stream: Stream, *, length: float, angle: float) -> Imag
     if length == 1:
         return image
     kernel = _line(length, angle)
-    return _averaged(image, lambda array: _along(array, kernel))
+    return alpha.averaged(image, lambda array: _along(array, kernel))
 
 
 def _along(array: NDArray[Any], kernel: NDArray[np.float32]) -> NDArray[Any]:
@@ -109,17 +103,17 @@ def _disc(array: NDArray[Any], radius: float) -> NDArray[Any]:
         return cv2.convertScaleAbs(total, alpha=1 / area)
     if array.dtype == np.uint16:
         return np.asarray(total // area, np.uint16)
-    return np.asarray(np.clip(total / np.float32(area), 0, 1))
+    return np.asarray(total / np.float32(area))
 
 
 def _defocused(image: Image, stream: Stream, *, radius: float) -> Image:
     del stream
-    return _averaged(image, lambda array: _disc(array, radius)) if radius >= 1 else image
+    return alpha.averaged(image, lambda array: _disc(array, radius)) if radius >= 1 else image
 
 
 def _zoomed(image: Image, stream: Stream, *, factor: float) -> Image:
     del stream
-    return _averaged(image, lambda array: _zooms(array, factor)) if factor > 1 else image
+    return alpha.averaged(image, lambda array: _zooms(array, factor)) if factor > 1 else image
 
 
 def _zooms(array: NDArray[Any], factor: float) -> NDArray[Any]:
@@ -152,7 +146,7 @@ def _frosted(
             array, (side, side), sigma, borderType=_BORDER, hint=cv2.ALGO_HINT_ACCURATE
         )
 
-    return _averaged(result, kernel)
+    return alpha.averaged(result, kernel)
 
 
 def _displaced(image: Image, stream: Stream, distance: int) -> Image:
