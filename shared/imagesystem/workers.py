@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from imagesystem import logs, tracing
-from imagesystem.errors import Transient
+from imagesystem.errors import Transient, Unavailable
 from imagesystem.lanes import Lane, WorkerDied
 
 __all__ = ["WorkerDied", "WorkerPool", "usable_cores", "usable_memory"]
@@ -115,17 +115,19 @@ class WorkerPool:
         deadline_s: float = 60.0,
         called: str = "",
         patient: bool = False,
+        wait_s: float | None = None,
     ) -> None:
         """Call a generator function in a free worker; `tell` gets each value as it is yielded.
 
-        Otherwise as `run`: what was told before a process died or took too long was told.
+        Otherwise as `run`: what was told before a process died or took too long was told. Raises
+        `Unavailable` when no worker was free within `wait_s` seconds.
         """
 
         async def call(lane: Lane) -> None:
             await lane.call(function, args, tell)
 
         name = called or function.__name__
-        await self._in_lane(name, call, deadline_s=deadline_s, patient=patient)
+        await self._in_lane(name, call, deadline_s=deadline_s, patient=patient, wait_s=wait_s)
 
     async def _in_lane(
         self,
@@ -134,9 +136,10 @@ class WorkerPool:
         *,
         deadline_s: float,
         patient: bool,
+        wait_s: float | None = None,
     ) -> R:
         with tracing.span(name) as span:
-            lane = await self._taken(patient)
+            lane = await self._soon(patient, wait_s)
             span.event("worker_free")
             try:
                 await lane.start()
@@ -156,6 +159,13 @@ class WorkerPool:
                 raise
             finally:
                 self._give_back(lane)
+
+    async def _soon(self, patient: bool, wait_s: float | None) -> Lane:
+        try:
+            async with asyncio.timeout(wait_s):
+                return await self._taken(patient)
+        except TimeoutError as error:
+            raise Unavailable("worker", f"no worker was free within {wait_s:g} s") from error
 
     async def _taken(self, patient: bool) -> Lane:
         """Return a lane that nobody else has, the one used last if several are free."""

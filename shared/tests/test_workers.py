@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from imagesystem.errors import ImageSystemError, Rejected, Transient
+from imagesystem.errors import ImageSystemError, Rejected, Transient, Unavailable
 from imagesystem.workers import WorkerDied, WorkerPool, usable_cores, usable_memory
 
 
@@ -200,3 +200,16 @@ async def test_large_arguments_and_results_arrive_whole() -> None:
     data = bytes(range(256)) * 40_000
     async with WorkerPool(1) as pool:
         assert await pool.run(bytes.swapcase, data) == data.swapcase()
+
+
+async def test_who_waited_too_long_is_told_that_nobody_is_to_blame() -> None:
+    async with WorkerPool(1) as pool:
+        busy = asyncio.create_task(pool.run(hang, 0))
+        await asyncio.sleep(0)
+        told: list[int] = []
+        with pytest.raises(Unavailable, match="no worker was free within"):
+            await pool.stream(count_then, "return", 2, tell=told.append, wait_s=0.05)
+        assert pool.waiting == 0
+        busy.cancel()
+        await pool.stream(count_then, "return", 2, tell=told.append, wait_s=60)
+        assert told == [0, 1]
