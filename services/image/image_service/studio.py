@@ -14,10 +14,10 @@ from image_service import (
     decoding,
     encoding,
     filters,
-    geometry,
     redaction,
     resampling,
     surroundings,
+    tilting,
     watermarks,
 )
 from image_service.formats import FORMATS, Encoding, Format
@@ -156,16 +156,11 @@ class Studio(msgspec.Struct, frozen=True, kw_only=True):
             max(1, round((area[3] - area[1]) * factor)),
         )
         check_output(size, FORMATS["png"], self.limits)
-        straight = self._cut(image, area, size, self.layout.orientation, profile)
-        grey = straight.mode in ("L", "LA")
-        turned = straight.convert("LA" if grey else "RGBA").rotate(
-            -tilt, Image.Resampling.BICUBIC, expand=True
+        straight = colours.without_needless_alpha(
+            self._cut(image, area, size, self.layout.orientation, profile)
         )
-        # Turned, it is a pixel or so off the size that was planned: the box is scaled to it.
-        whole = geometry.tilted((round(area[2] - area[0]), round(area[3] - area[1])), tilt)
-        across, down = turned.width / whole[0], turned.height / whole[1]
-        box = (left * across, top * down, right * across, bottom * down)
-        return resampling.resize(turned, plan.size, box)
+        shown = round(area[2] - area[0]), round(area[3] - area[1])
+        return tilting.turned(straight, tilt, shown, plan.box, plan.size)
 
     def _redacted(self, decoded: Image.Image, stored: Size) -> Image.Image:
         """Redact what was decoded, maybe at a fraction, of a picture of this stored size."""

@@ -17,6 +17,8 @@ __all__ = ["WHITE", "edge_colour", "masked", "on_canvas"]
 WHITE = (255, 255, 255, 255)
 #: Corners are drawn this many times larger, then made small: smooth edges.
 SMOOTH = 4
+#: How far (in pixels of what is made small) colours go to where there are none, far ones first.
+SPREADS = (32, 12, 4, 1)
 
 
 def on_canvas(
@@ -56,17 +58,45 @@ def on_canvas(
 
 def _blurred(picture: Image.Image, canvas: Size) -> Image.Image:
     """Return the picture so large that it covers the canvas, out of focus."""
-    flat = colours.flattened(picture).convert("RGB")
     # Blurred when small: nothing is lost by it, and it costs next to nothing.
     factor = 64 / max(canvas)
     small = max(1, round(canvas[0] * factor)), max(1, round(canvas[1] * factor))
-    scale = min(flat.width / small[0], flat.height / small[1])
+    scale = min(picture.width / small[0], picture.height / small[1])
     width, height = small[0] * scale, small[1] * scale
-    left, top = (flat.width - width) / 2, (flat.height - height) / 2
+    left, top = (picture.width - width) / 2, (picture.height - height) / 2
     box = (left, top, left + width, top + height)
-    covering = flat.resize(small, Image.Resampling.BOX, box=box)
-    out_of_focus = covering.filter(ImageFilter.GaussianBlur(3))
+    covering = picture.convert("RGBA").resize(small, Image.Resampling.BOX, box=box)
+    out_of_focus = _filled(covering).filter(ImageFilter.GaussianBlur(3))
     return out_of_focus.resize(canvas, Image.Resampling.BICUBIC).convert("RGBA")
+
+
+def _filled(picture: Image.Image) -> Image.Image:
+    """Return a small picture (RGBA) as RGB: what cannot be seen has the colours around it."""
+    if picture.getchannel("A").getextrema() == (255, 255):
+        return picture.convert("RGB")
+    values = np.asarray(picture, np.float64)
+    alpha = values[..., 3:] / 255
+    if not alpha.any():
+        return Image.new("RGB", picture.size, WHITE[:3])
+    weighted = values[..., :3] * alpha
+    found = weighted.sum((0, 1)) / alpha.sum()
+    for radius in SPREADS:
+        down, across = _spread(picture.height, radius), _spread(picture.width, radius)
+        colour, share = (
+            np.einsum("ij,jkc,lk->ilc", down, each, across, optimize=True)
+            for each in (weighted, alpha)
+        )
+        # Where a little of a colour has come, there is nothing but it.
+        seen = np.minimum(1.0, 16 * share)
+        found = found + (colour / np.maximum(share, 1e-9) - found) * seen
+    return Image.fromarray(np.rint(np.clip(found, 0, 255)).astype(np.uint8))
+
+
+def _spread(side: int, radius: float) -> NDArray[np.float64]:
+    """Return the matrix (side, side) by which each pixel goes to those around it (Gaussian)."""
+    places = np.arange(side)
+    shares = np.exp(-0.5 * ((places[:, None] - places) / radius) ** 2)
+    return np.asarray(shares / shares.sum(0))
 
 
 def edge_colour(picture: Image.Image) -> tuple[int, int, int, int]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from image_service.filters import FILTERS
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from services.image.tests.samples import gradient, made, psnr, saved, shown
 
@@ -95,6 +95,14 @@ def test_filters_that_find_edges(query, flat, at_the_edge):
     assert (along.max() if at_the_edge > 0 else -along.min()) >= abs(at_the_edge)
 
 
+@pytest.mark.parametrize("query", ["edge", "contour", "emboss"])
+def test_the_border_of_a_picture_is_no_edge(query):
+    values = np.asarray(shown(_step(), query).convert("L"), int)
+    assert (values[0] == values[20]).all()
+    assert (values[:, 0] == values[20, 10]).all()
+    assert (values[:, -1] == values[20, 30]).all()
+
+
 @pytest.mark.parametrize("query", ["sharpen=2", "unsharp=2,200,0"])
 def test_sharpening_overshoots_at_edges_alone(query):
     values = np.asarray(shown(_step(), query).convert("L"), int)
@@ -112,6 +120,16 @@ def test_a_median_takes_specks_away():
     picture = Image.new("RGB", (20, 20), (90, 90, 90))
     picture.putpixel((10, 10), (255, 255, 255))
     assert shown(picture, "median=3").convert("RGB").getpixel((10, 10)) == (90, 90, 90)
+
+
+@pytest.mark.parametrize("side", [3, 5, 7, 9])
+@pytest.mark.parametrize("size", [(40, 30), (1, 1), (3, 50), (2, 4)])
+def test_a_median_is_that_of_the_square_around_each_pixel(side, size):
+    values = np.random.default_rng(side).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    picture = Image.fromarray(values)
+    for one in (picture, picture.convert("L")):
+        reference = one.filter(ImageFilter.MedianFilter(side))
+        assert shown(one, f"median={side}").tobytes() == reference.tobytes()
 
 
 def test_autocontrast_reaches_black_and_white():

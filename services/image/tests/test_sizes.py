@@ -129,6 +129,23 @@ def test_any_angle_shows_what_pillow_shows(degrees):
     assert psnr(turned, reference.convert("RGB").resize(turned.size)) > 24
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA"])
+def test_a_turned_picture_has_no_colours_that_it_had_not(mode):
+    """No line of light along its edges, whatever is behind them."""
+    colour = (180, 90, 60)
+    over = shown(Image.new("RGB", (90, 60), colour).convert(mode), "rotate=33&w=70&bg=b45a3c")
+    behind = np.asarray(over.convert("RGB"), int)
+    seen = colour if mode.startswith("RGB") else (113, 113, 113)
+    for levels in (behind.min((0, 1)), behind.max((0, 1))):
+        assert all(
+            min(pair) - 1 <= level <= max(pair) + 1
+            for level, pair in zip(levels, zip(seen, colour, strict=True), strict=True)
+        )
+    # what is half seen is on a smooth edge
+    alpha = np.asarray(shown(quadrants(), "rotate=33&w=70").getchannel("A"))
+    assert len(np.unique(alpha)) > 20
+
+
 def test_corners_of_a_turned_picture_are_transparent_or_background():
     assert shown(quadrants(), "rotate=45").getpixel((2, 2))[3] == 0
     assert shown(quadrants(), "rotate=45&bg=0000ff").getpixel((2, 2)) == (0, 0, 255)
@@ -169,6 +186,17 @@ def test_a_blurred_background_is_opaque_and_of_the_picture():
     assert picture.mode == "RGB"
     assert colour_at(picture, 0.1, 0.05) == "red"
     assert colour_at(picture, 0.9, 0.95) == "yellow"
+
+
+def test_a_blurred_background_shows_nothing_but_the_picture():
+    """Not the white of what is transparent: the corners of a turned picture, cut-outs."""
+    dark = Image.new("RGB", (90, 60), (30, 20, 10))
+    cut_out = Image.new("RGBA", (90, 60), (255, 255, 255, 0))
+    cut_out.paste((30, 20, 10, 255), (30, 20, 60, 40))
+    for picture, query in ((dark, "rotate=30"), (cut_out, "w=60"), (cut_out, "padding=9")):
+        behind = shown(picture, f"{query}&bg=blur")
+        assert behind.mode == "RGB"
+        assert np.abs(np.asarray(behind, int) - (30, 20, 10)).max() <= 3
 
 
 @pytest.mark.parametrize(

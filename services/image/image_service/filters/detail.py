@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageFilter, ImageOps
+
+from image_service.filters import medians
 
 __all__ = [
     "autocontrast",
@@ -46,7 +49,9 @@ def box_blur(image: Image.Image, value: Any) -> Image.Image:
 
 def median(image: Image.Image, value: Any) -> Image.Image:
     """The median of a square of `value` pixels: specks go, edges stay."""
-    return image.filter(ImageFilter.MedianFilter(int(value)))
+    values = np.asarray(image)
+    found = medians.median(np.atleast_3d(values), int(value))
+    return Image.fromarray(found.reshape(values.shape))
 
 
 def sharpen(image: Image.Image, value: Any) -> Image.Image:
@@ -66,17 +71,25 @@ def unsharp(image: Image.Image, value: Any) -> Image.Image:
 
 def emboss(image: Image.Image, _value: Any) -> Image.Image:
     """Light from the top left on a relief of grey."""
-    return image.filter(ImageFilter.EMBOSS)
+    return _convolved(image, ImageFilter.EMBOSS)
 
 
 def contour(image: Image.Image, _value: Any) -> Image.Image:
     """Dark lines along the edges, on white."""
-    return image.filter(ImageFilter.CONTOUR)
+    return _convolved(image, ImageFilter.CONTOUR)
 
 
 def edge(image: Image.Image, _value: Any) -> Image.Image:
     """Light lines along the edges, on black."""
-    return image.filter(ImageFilter.FIND_EDGES)
+    return _convolved(image, ImageFilter.FIND_EDGES)
+
+
+def _convolved(image: Image.Image, kernel: type[ImageFilter.BuiltinFilter]) -> Image.Image:
+    """Apply a kernel of 3 x 3 to all pixels: Pillow leaves the outermost as they were."""
+    values = np.asarray(image)
+    around = ((1, 1), (1, 1), (0, 0))[: values.ndim]
+    padded = Image.fromarray(np.pad(values, around, mode="edge"))
+    return padded.filter(kernel).crop((1, 1, image.width + 1, image.height + 1))
 
 
 def pixelate(image: Image.Image, value: Any) -> Image.Image:
