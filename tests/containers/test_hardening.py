@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.containers, pytest.mark.slow, pytest.mark.timeout(1800
 
 SERVERS = ("nats", "mongodb", "traefik")
 MB = 1_000_000
-MAX_IMAGE_BYTES = {"registry": 250 * MB, "image": 250 * MB, "metadata": 250 * MB}
+#: 110 MB of metadata's are what writes Parquet.
+MAX_IMAGE_BYTES = {"registry": 250 * MB, "image": 250 * MB, "metadata": 400 * MB}
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -28,6 +28,7 @@ from metadata_service.dead_letters import routes as dead_letter_routes
 from metadata_service.duplicates import routes as duplicate_routes
 from metadata_service.edits import Edits
 from metadata_service.exports import routes as export_routes
+from metadata_service.exports.parquet import Press
 from metadata_service.feeds import Hub
 from metadata_service.feeds import routes as feed_routes
 from metadata_service.feeds.reading import open_log
@@ -74,6 +75,7 @@ def create_app(
             app.state.bus, app.state.timelines = connected.bus, Timelines(connected.bus)
             app.state.desk = Desk(connected.bus, connected.letters)
             app.state.store = store
+            app.state.press = Press(settings.parquet_exports_max)
             tasks = Tasks(connected.key_value("bulk"), connected.bucket("manifests"))
             app.state.bulk = bulk_routes.Desk(tasks, connected.bus, edits, settings)
             app.state.albums = album_desk.Desk(
@@ -153,6 +155,7 @@ def create_app(
             "gallery": Provide(similarity_routes.provide_gallery, sync_to_thread=False),
             "duplicates": Provide(duplicate_routes.provide_duplicates, sync_to_thread=False),
             "hub": Provide(feed_routes.provide_hub, sync_to_thread=False),
+            "press": Provide(export_routes.provide_press, sync_to_thread=False),
             "office": Provide(webhook_routes.provide_office, sync_to_thread=False),
             "desk": Provide(dead_letter_routes.provide_desk, sync_to_thread=False),
             "rebuilder": Provide(rebuild_routes.provide_rebuilder, sync_to_thread=False),

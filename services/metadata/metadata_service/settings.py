@@ -132,6 +132,15 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     bulk_max: Annotated[
         int, Meta(ge=1, le=1_000_000, description="pictures that one bulk edit may change")
     ] = 100_000
+    parquet_exports_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100,
+            description="Parquet files that are written at once: each takes a process of about"
+            " 100 MB",
+        ),
+    ] = 2
     manifests_bytes: Annotated[
         int, Meta(ge=0, description="bytes of lists of ids; 0: as much as NATS may keep")
     ] = 0

@@ -14,6 +14,7 @@ from imagesystem.bus.tailing import MemoryDoorbell
 from imagesystem.errors import Rejected, Unavailable
 from imagesystem.metrics import Metrics
 from litestar import Request
+from metadata_service import streams
 from metadata_service.feeds import routes
 from metadata_service.feeds.hub import Feed, Hub
 from metadata_service.feeds.reading import Log
@@ -237,10 +238,10 @@ async def test_there_are_only_so_many():
 
 
 async def test_a_reader_that_takes_nothing_is_dropped(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(routes, "STALLED_S", 0.05)
+    monkeypatch.setattr(streams, "STALLED_S", 0.05)
     await desk.reader()  # until the tail has begun
     feed = desk.hub.open(Selection(), None)
-    answer = routes.EventStream(feed).to_asgi_response(None, Request({"type": "http"}))
+    answer = routes.event_stream(feed).to_asgi_response(None, Request({"type": "http"}))
     forever = asyncio.Event()
 
     async def receive() -> Any:

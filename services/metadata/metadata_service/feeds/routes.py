@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import msgspec
-from imagesystem import logs
 from imagesystem.errors import Rejected
 from imagesystem.ids import parse_image_id
 from litestar import Request, get
@@ -15,19 +12,14 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, SkipValidation
-from litestar.response import Stream
-from litestar.response.base import ASGIResponse
-from litestar.response.streaming import ASGIStreamingResponse
-from litestar.types import Receive, Send
 
 from metadata_service.feeds.hub import Feed, Hub
 from metadata_service.feeds.selection import Selection, parse_types
 from metadata_service.openapi import operation
 from metadata_service.parameters import TEXT, Parameter, read
+from metadata_service.streams import EndingStream
 
 __all__ = ["ROUTES", "provide_hub"]
-
-log = logs.get(__name__)
 
 AnyRequest = Request[Any, Any, Any]
 SEQUENCE = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -37,8 +29,6 @@ LastEventId = Annotated[
         name="Last-Event-ID", description="the last `id` that came: everything after it is sent"
     ),
 ]
-#: A reader who takes nothing for so long is dropped; it resumes by its last id.
-STALLED_S = 30.0
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 PARAMETERS: dict[str, Parameter] = {
@@ -67,44 +57,6 @@ PARAMETERS: dict[str, Parameter] = {
 }
 
 
-class EventStream(Stream):
-    """A feed as an answer; whatever ends the answer ends the feed."""
-
-    def __init__(self, feed: Feed) -> None:
-        super().__init__(feed.frames(), media_type="text/event-stream", headers=HEADERS)
-        self._feed = feed
-
-    def to_asgi_response(self, app: Any, request: Any, **more: Any) -> ASGIResponse:
-        """Return the answer that Litestar would make, which closes the feed."""
-        made = cast("ASGIStreamingResponse", super().to_asgi_response(app, request, **more))
-        frames = cast("AsyncGenerator[bytes, None]", made.iterator)
-        return _ClosingResponse(made, frames, self._feed)
-
-
-class _ClosingResponse(ASGIResponse):
-    """The same answer; drops a reader who takes nothing."""
-
-    __slots__ = ("_feed", "_frames", "_made")
-
-    def __init__(
-        self, made: ASGIStreamingResponse, frames: AsyncGenerator[bytes, None], feed: Feed
-    ) -> None:
-        self._made, self._frames, self._feed = made, frames, feed
-
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        async def sending(message: Any) -> None:
-            async with asyncio.timeout(STALLED_S):
-                await send(message)
-
-        try:
-            await self._made(scope, receive, sending)
-        except* TimeoutError:
-            log.info("feed_stalled", place=self._feed.place)
-        finally:
-            self._feed.close()
-            await self._frames.aclose()
-
-
 @get(
     "/metadata/events",
     operation_class=operation(PARAMETERS),
@@ -124,7 +76,7 @@ async def follow_events(
     request: AnyRequest,
     hub: NamedDependency[SkipValidation[Hub]],
     last_event_id: LastEventId = None,
-) -> Stream:
+) -> EndingStream:
     """Stream facts to a browser's `EventSource`, from now on or after `Last-Event-ID`.
 
     Resumed from further back, it begins with the latest state of every fact since; superseded
@@ -137,7 +89,16 @@ async def follow_events(
     selection = Selection(
         types=given["types"] or frozenset(), image_id=given["image"], owner=given["owner"]
     )
-    return EventStream(hub.open(selection, after))
+    return event_stream(hub.open(selection, after))
+
+
+def event_stream(feed: Feed) -> EndingStream:
+    """Return a feed as an answer; a reader who is dropped resumes by its last id."""
+
+    async def end() -> None:
+        feed.close()
+
+    return EndingStream(feed.frames(), end, media_type="text/event-stream", headers=HEADERS)
 
 
 def _sequence(text: str) -> int:

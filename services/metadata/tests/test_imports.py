@@ -1,28 +1,12 @@
-"""Exports and imports over HTTP."""
+"""Imports over HTTP."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-
-from services.metadata.tests.conftest import Open, Stage
-from services.metadata.tests.gallery import facts, picture
+from services.metadata.tests.conftest import Stage
 from services.metadata.tests.samples import IMAGE, image_id, uploaded
-
-NUMBERS = range(1, 31)
-
-
-@pytest.fixture(scope="module")
-async def full(open_stage: Open) -> AsyncIterator[Stage]:
-    async with open_stage() as stage:
-        for number in NUMBERS:
-            await stage.say(*facts(number))
-        yield stage
 
 
 async def exported(stage: Stage, **params: Any) -> str:
@@ -38,61 +22,6 @@ async def imported(stage: Stage, body: str, kind: str = "application/x-ndjson", 
     assert answer.status_code == 200, answer.text
     await stage.bus.settle()
     return answer.json()
-
-
-async def test_lines_are_what_the_list_says(full: Stage):
-    lines = [json.loads(line) for line in (await exported(full)).splitlines()]
-    listed = (await full.get("list", limit=1000)).json()["items"]
-    # Groups of duplicates are found meanwhile.
-    drop = {"group", "updated_at"}
-    said, shown = (
-        [{k: each[k] for k in each.keys() - drop} for each in of] for of in (lines, listed)
-    )
-    assert said == shown
-    found = (await exported(full, q="has:faces", fields="id", sort="largest")).splitlines()
-    assert 0 < len(found) < len(lines)
-    assert all(list(json.loads(line)) == ["id"] for line in found)
-
-
-async def test_more_than_one_page(full: Stage, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("metadata_service.exports.routes.PAGE", 7)
-    lines = (await exported(full, fields="id")).splitlines()
-    assert len(lines) == len(set(lines)) == len(NUMBERS)
-    assert len((await exported(full, format="csv")).splitlines()) == len(NUMBERS) + 1
-
-
-async def test_a_table(full: Stage):
-    rows = list(csv.DictReader(io.StringIO(await exported(full, format="csv"))))
-    assert len(rows) == len(NUMBERS)
-    for row in rows:
-        document = picture(int(row["id"][-12:], 16))
-        assert row["tags"] == ";".join(document.tags)
-        assert row["caption"] == (document.caption or "")
-        assert row["favourite"] == str(document.favourite).lower()
-        assert row["width"] == str(document.width)
-    empty = await exported(full, format="csv", owner="nobody")
-    assert empty.splitlines()[0].startswith("id,owner,")
-    assert len(empty.splitlines()) == 1
-
-
-async def test_parquet_is_not_written_here(full: Stage):
-    answer = await full.http.get("/metadata/export", params={"format": "parquet"})
-    assert (answer.status_code, answer.json()["code"]) == (501, "parquet_not_available")
-
-
-@pytest.mark.parametrize(
-    ("query", "code"),
-    [
-        ("format=xml", "invalid_parameter"),
-        ("format=csv&fields=id", "invalid_parameter"),
-        ("q=nothing:x", "invalid_query"),
-        ("sort=relevance", "invalid_parameter"),
-        ("limit=3", "unknown_parameter"),
-    ],
-)
-async def test_bad_exports(stage: Stage, query: str, code: str):
-    answer = await stage.http.get(f"/metadata/export?{query}")
-    assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
 async def test_lines_change_what_they_name_and_nothing_else(stage: Stage):
