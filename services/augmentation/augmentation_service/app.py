@@ -12,6 +12,7 @@ from imagesystem.health import Health
 from imagesystem.metrics import Metrics
 from imagesystem.originals import Originals
 from imagesystem.platform import Connect, Platform
+from imagesystem.spools import Spools
 from imagesystem.topology import CONSUMERS
 from imagesystem.workers import WorkerPool, usable_cores
 from litestar import Litestar
@@ -43,6 +44,9 @@ from augmentation_service.variants import Variants
 
 __all__ = ["create_app"]
 
+#: Bytes of one picture that stay in memory while it arrives; more are on disk.
+_SPOOLED = 1024 * 1024
+
 
 def create_app(settings: Settings, connect: Connect = platform.connect) -> Litestar:
     """Return the augmentation service's app."""
@@ -65,9 +69,23 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
                 deadline_s=settings.deadline_s,
             )
             shelf = app.state.shelf = Shelf(connected.key_value("recipes"), settings.max_steps)
-            app.state.studio = Studio(originals, previews, shelf, settings)
+            spools = Spools(memory_each=_SPOOLED, memory_all=settings.spool_memory_bytes)
+            app.state.studio = Studio(
+                originals=originals,
+                previews=previews,
+                shelf=shelf,
+                spools=spools,
+                settings=settings,
+            )
             app.state.gallery = Gallery(pool)
-            tasks = _Tasks(connected, shelf, pool, measures, settings)
+            tasks = _Tasks(
+                connected,
+                shelf=shelf,
+                spools=spools,
+                pool=pool,
+                measures=measures,
+                settings=settings,
+            )
             app.state.desk = tasks.desk
             async with tasks.at_work(connected, health, pool.size):
                 yield
@@ -114,7 +132,9 @@ class _Tasks:
     def __init__(
         self,
         connected: Platform,
+        *,
         shelf: Shelf,
+        spools: Spools,
         pool: WorkerPool,
         measures: Measures,
         settings: Settings,
@@ -139,6 +159,7 @@ class _Tasks:
             ledger=ledger,
             planner=self._planner,
             measures=measures,
+            spools=spools,
             settings=settings,
         )
         reports = Reports(connected.bus, ledger, settings.results_ttl_s)

@@ -1,4 +1,4 @@
-"""multipart/form-data (RFC 7578) with pictures and a few short fields, read as a stream."""
+"""Forms with pictures and a few short fields, read as a stream."""
 
 from __future__ import annotations
 
@@ -7,23 +7,17 @@ from contextlib import ExitStack
 from typing import TypeAlias
 
 import msgspec
+from imagesystem import forms
+from imagesystem.bodies import BodyLimit
 from imagesystem.errors import Rejected
-from multipart import (  # type: ignore[import-untyped]
-    MultipartError,
-    MultipartSegment,
-    ParserLimitReached,
-    PushMultipartParser,
-)
-
-from augmentation_service.bodies import Spool, too_large
+from imagesystem.forms import Part
+from imagesystem.spools import Spool, Spools
 
 __all__ = ["Keep", "Limits", "read", "read_files"]
 
 FILE_FIELDS = ("file", "files", "image", "images")
 #: Fields that are no pictures.
 MAX_FIELDS = 31
-#: A filename of 10 kB, percent-encoded, is still read (and of no interest).
-MAX_HEADER_BYTES = 64 * 1024
 
 #: Takes a picture's filename and its bytes, as soon as they are all there.
 Keep: TypeAlias = Callable[[str, Spool], Awaitable[None]]
@@ -42,15 +36,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     files_limit: str = "files"
 
 
-def _malformed(what: str) -> Rejected:
-    return Rejected(400, "malformed_multipart", f"the form cannot be read: {what}"[:300])
-
-
-def _text(raw: str) -> str:
-    # Browsers and curl write names in UTF-8; the parser took them for Latin-1.
-    return raw.encode("latin-1", "replace").decode("utf-8", "replace")
-
-
 class _Reader:
     """Sorts the parts: pictures into spools, everything else into `fields`."""
 
@@ -65,15 +50,16 @@ class _Reader:
         self._fields: dict[str, bytearray] = {}
         self._field_bytes = 0
 
-    def begin(self, segment: MultipartSegment) -> None:
-        name = _text(segment.name)
-        if name in FILE_FIELDS:
-            self._begin_file(_text(segment.filename or ""))
+    async def begin(self, part: Part) -> None:
+        """Let the part before be, and take another one."""
+        await self._end()
+        if part.name in FILE_FIELDS:
+            self._begin_file(part.filename or "")
             return
-        if name in self._fields:
-            raise Rejected(400, "repeated_field", f"the field {name[:64]!r} came twice")
-        self._name = name
-        self._fields[name] = bytearray()
+        if part.name in self._fields:
+            raise Rejected(400, "repeated_field", f"the field {part.name[:64]!r} came twice")
+        self._name = part.name
+        self._fields[part.name] = bytearray()
 
     def _begin_file(self, filename: str) -> None:
         self._files += 1
@@ -91,34 +77,44 @@ class _Reader:
         self._spool, self._filename = self._begin(), filename
 
     async def take(self, piece: bytes) -> None:
+        """Take the next bytes of the part."""
         limits = self._limits
         if self._spool is not None:
             size = self._spool.size + len(piece)
             if size > limits.max_upload_bytes:
-                raise too_large("MAX_UPLOAD_BYTES", limits.max_upload_bytes, size)
+                raise _limit("MAX_UPLOAD_BYTES", limits.max_upload_bytes).refusal(size)
             await self._spool.write(piece)
             return
         self._field_bytes += len(piece)
         if self._field_bytes > limits.max_request_bytes:
-            raise too_large(limits.fields_limit, limits.max_request_bytes, self._field_bytes)
+            raise _limit(limits.fields_limit, limits.max_request_bytes).refusal(self._field_bytes)
         self._fields[self._name] += piece
 
-    async def end(self) -> None:
-        if self._spool is not None:
-            spool, self._spool = self._spool, None
-            await self._keep(self._filename, spool)
-
-    def fields(self) -> dict[str, str]:
+    async def fields(self) -> dict[str, str]:
+        """Return the fields that are no pictures, when there are no more parts."""
+        await self._end()
         if not self._files:
             raise Rejected(400, "missing_file", "the form has no field `file` with a picture")
         try:
             return {name: bytes(value).decode() for name, value in self._fields.items()}
         except UnicodeDecodeError as error:
-            raise _malformed("a field is not UTF-8") from error
+            raise Rejected(
+                400, "malformed_multipart", "the form cannot be read: a field is not UTF-8"
+            ) from error
+
+    async def _end(self) -> None:
+        if self._spool is not None:
+            spool, self._spool = self._spool, None
+            await spool.finish()
+            await self._keep(self._filename, spool)
+
+
+def _limit(name: str, allowed: int) -> BodyLimit:
+    return BodyLimit(name=name, allowed=allowed)
 
 
 async def read(
-    body: AsyncIterator[bytes], boundary: str, spool: Spool, limits: Limits
+    body: AsyncIterator[bytes], content_type: str, spool: Spool, limits: Limits
 ) -> dict[str, str]:
     """Read a form: the picture (field `file` or `image`) into `spool`, return the other fields.
 
@@ -128,47 +124,33 @@ async def read(
     async def keep(filename: str, found: Spool) -> None:
         del filename, found
 
-    return await _read(body, boundary, _Reader(keep, limits, lambda: spool), limits)
+    return await _read(body, content_type, _Reader(keep, limits, lambda: spool), limits)
 
 
 async def read_files(
-    body: AsyncIterator[bytes], boundary: str, keep: Keep, limits: Limits
+    body: AsyncIterator[bytes], content_type: str, keep: Keep, limits: Limits, spools: Spools
 ) -> dict[str, str]:
     """Read a form: each picture (fields `file` or `image`) goes to `keep`, one after the other.
 
     Returns the other fields. Raises `Rejected`: 400 `malformed_multipart`, `missing_file`,
-    `repeated_field`; 413 `body_too_large`, `form_too_large`, `task_too_large`.
+    `repeated_field`; 413 `body_too_large`, `too_many_parts`, `task_too_large`; `StoreFull`.
     """
-    with ExitStack() as spools:
+    with ExitStack() as opened:
 
         def begin() -> Spool:
-            spools.close()  # the one before was kept
-            return spools.enter_context(Spool())
+            opened.close()  # the one before was kept
+            return opened.enter_context(spools.open())
 
-        return await _read(body, boundary, _Reader(keep, limits, begin), limits)
+        return await _read(body, content_type, _Reader(keep, limits, begin), limits)
 
 
 async def _read(
-    body: AsyncIterator[bytes], boundary: str, reader: _Reader, limits: Limits
+    body: AsyncIterator[bytes], content_type: str, reader: _Reader, limits: Limits
 ) -> dict[str, str]:
-    try:
-        parser = PushMultipartParser(
-            boundary,
-            max_header_size=MAX_HEADER_BYTES,
-            max_segment_count=limits.max_files + MAX_FIELDS,
-            header_charset="latin-1",
-        )
-        with parser:
-            async for piece in body:
-                for found in parser.parse(piece):
-                    if isinstance(found, MultipartSegment):
-                        reader.begin(found)
-                    elif found is not None:
-                        await reader.take(bytes(found))
-                    else:
-                        await reader.end()
-    except ParserLimitReached as error:
-        raise Rejected(413, "form_too_large", f"the form has too much: {error}") from error
-    except MultipartError as error:
-        raise _malformed(str(error)) from error
-    return reader.fields()
+    boundary = forms.boundary_of(content_type)
+    async for found in forms.read(body, boundary, max_parts=limits.max_files + MAX_FIELDS):
+        if isinstance(found, Part):
+            await reader.begin(found)
+        else:
+            await reader.take(found)
+    return await reader.fields()

@@ -51,7 +51,7 @@ _PROBLEMS = {
     404: "unknown_image, unknown_recipe",
     408: "body_timeout",
     410: "image_deleted",
-    413: "body_too_large, form_too_large",
+    413: "body_too_large, too_many_parts",
     415: "unsupported_media_type, unsupported_content_encoding",
     422: "empty_file, corrupt_pixels, too_many_pixels, unprocessable_picture",
     503: "too_busy, deadline_exceeded, out_of_memory, unavailable; with Retry-After",

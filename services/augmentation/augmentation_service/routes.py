@@ -149,13 +149,8 @@ async def remove_recipe(name: FromPath[str], shelf: GivenShelf) -> None:
 
 def _asked(request: AnyRequest) -> Asked:
     _no_query(request)
-    kind, options = request.content_type
-    return Asked(
-        kind=kind,
-        boundary=options.get("boundary", ""),
-        receive=request.receive,
-        headers=request.headers,
-    )
+    kind, _ = request.content_type
+    return Asked(kind=kind, receive=request.receive, headers=request.headers)
 
 
 def _cacheable(request: AnyRequest, body: bytes, media_type: str) -> Response[bytes]:

@@ -36,6 +36,9 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
             description="bytes of what is sent besides the picture: recipe, boxes, keypoints",
         ),
     ] = 1024 * 1024
+    spool_memory_bytes: Annotated[
+        int, Meta(ge=0, description="bytes of all arriving pictures kept in memory together")
+    ] = 64 * 1024 * 1024
     idle_timeout_s: Annotated[
         float, Meta(gt=0, description="seconds without a byte after which a request is given up")
     ] = 60.0

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias, TypeVar
 
 import msgspec
+from imagesystem.bodies import Body, BodyLimit, Receive
 from imagesystem.errors import Rejected
 from imagesystem.ids import parse_image_id
 from imagesystem.originals import Originals
+from imagesystem.spools import Spools
 
-from augmentation_service import bodies, forms, requests
-from augmentation_service.bodies import Receive, Spool
+from augmentation_service import forms, requests
 from augmentation_service.datasets import of_labels
 from augmentation_service.forms import Limits
 from augmentation_service.mixing import others_needed
@@ -46,7 +47,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request whose body is to be read: `kind` is its media type."""
 
     kind: str
-    boundary: str
     receive: Receive
     headers: Mapping[str, str]
 
@@ -55,11 +55,18 @@ class Studio:
     """What the routes of previews call."""
 
     def __init__(
-        self, originals: Originals, previews: Previews, shelf: Shelf, settings: Settings
+        self,
+        *,
+        originals: Originals,
+        previews: Previews,
+        shelf: Shelf,
+        spools: Spools,
+        settings: Settings,
     ) -> None:
         self._originals = originals
         self._previews = previews
         self._shelf = shelf
+        self._spools = spools
         self._settings = settings
         self._limits = Limits(
             max_upload_bytes=settings.max_upload_bytes,
@@ -128,10 +135,9 @@ class Studio:
 
     async def _done(self, asked: Asked, of_image: type[W], of_file: type[W], do: _Do[W, R]) -> R:
         if asked.kind == "application/json":
-            allowed = self._limits.max_request_bytes
-            bodies.check_headers(asked.headers, "MAX_REQUEST_BYTES", allowed)
-            pieces = self._pieces(asked, "MAX_REQUEST_BYTES", allowed)
-            wanted = requests.from_json(b"".join([piece async for piece in pieces]), of_image)
+            limit = BodyLimit(name="MAX_REQUEST_BYTES", allowed=self._limits.max_request_bytes)
+            async with self._body(asked, limit) as body:
+                wanted = requests.from_json(await body.whole(), of_image)
             image_id = parse_image_id(wanted.image_id)  # type: ignore[attr-defined]
             original = await self._originals.find(image_id)
             return await do(wanted, original.sha256, lambda: self._originals.whole(original))
@@ -145,13 +151,16 @@ class Studio:
         )
 
     async def _of_form(self, asked: Asked, of_file: type[W], do: _Do[W, R]) -> R:
-        allowed = self._limits.max_upload_bytes
-        overhead = self._limits.max_request_bytes + FORM_OVERHEAD
-        bodies.check_headers(asked.headers, "MAX_UPLOAD_BYTES", allowed, overhead)
-        body = self._pieces(asked, "MAX_UPLOAD_BYTES", allowed + overhead)
-        with Spool() as spool:
-            fields = await forms.read(body, asked.boundary, spool, self._limits)
-            return await do(requests.from_form(fields, of_file), spool.sha256, spool.read)
+        limit = BodyLimit(
+            name="MAX_UPLOAD_BYTES",
+            allowed=self._limits.max_upload_bytes,
+            overhead=self._limits.max_request_bytes + FORM_OVERHEAD,
+        )
+        with self._spools.open() as spool:
+            async with self._body(asked, limit) as body:
+                content_type = asked.headers.get("content-type", "")
+                fields = await forms.read(body.read(), content_type, spool, self._limits)
+            return await do(requests.from_form(fields, of_file), spool.sha256, spool.whole)
 
-    def _pieces(self, asked: Asked, limit: str, allowed: int) -> AsyncIterator[bytes]:
-        return bodies.read(asked.receive, limit, allowed, self._settings.idle_timeout_s)
+    def _body(self, asked: Asked, limit: BodyLimit) -> Body:
+        return Body(asked.receive, asked.headers, limit, self._settings.idle_timeout_s)

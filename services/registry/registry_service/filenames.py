@@ -5,19 +5,11 @@ from __future__ import annotations
 import unicodedata
 from pathlib import PurePosixPath
 
-__all__ = ["MAX_BYTES", "NAMELESS", "clean", "decode"]
+__all__ = ["MAX_BYTES", "NAMELESS", "clean"]
 
 #: Bytes of UTF-8: what every file system takes.
 MAX_BYTES = 255
 NAMELESS = "upload"
-
-
-def decode(raw: bytes) -> str:
-    """Return the text of a header value: UTF-8, and Latin-1 for what is not (RFC 7578, 5.1)."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
 
 
 def clean(name: str) -> str:

@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 
 import msgspec
+from imagesystem import forms
+from imagesystem.bodies import Body, BodyLimit, Receive
 from imagesystem.errors import Rejected, Unavailable
 from imagesystem.ids import PUBLIC
+from imagesystem.spools import Spool, Spools
 
-from registry_service import filenames, multipart, tags
-from registry_service.bodies import Body, BodyLimit, Receive
+from registry_service import filenames, tags
 from registry_service.measures import Measures
 from registry_service.settings import Settings
-from registry_service.spools import Spool, Spools
 
 __all__ = ["Arrival", "Delivery", "Reception"]
 
@@ -68,7 +69,7 @@ class Reception:
         """Receive a form with exactly one picture.
 
         Raises `Rejected`: 400 `missing_file`, `too_many_files`, `unknown_field`,
-        `malformed_multipart`, and what `bodies`, `multipart` and `tags` say.
+        `malformed_multipart`, and what `bodies`, `forms` and `tags` say.
         """
         size = self._settings.max_upload_bytes
         limit = BodyLimit(name="MAX_UPLOAD_BYTES", allowed=size, overhead=FORM_OVERHEAD)
@@ -111,24 +112,17 @@ class Reception:
 
     @asynccontextmanager
     async def _receiving(self, body: Body, turns: asyncio.Semaphore) -> AsyncIterator[Delivery]:
-        try:
-            body.check_headers()
-        except Rejected:
-            await body.discard()
-            raise
-        try:
-            async with asyncio.timeout(self._settings.idle_timeout_s):
-                await turns.acquire()
-        except TimeoutError as error:
-            raise Unavailable("registry", "too many uploads at once; try again") from error
-        try:
-            with Delivery() as delivery:
-                yield delivery
-        except Rejected:
-            await body.discard()
-            raise
-        finally:
-            turns.release()
+        async with body:
+            try:
+                async with asyncio.timeout(self._settings.idle_timeout_s):
+                    await turns.acquire()
+            except TimeoutError as error:
+                raise Unavailable("registry", "too many uploads at once; try again") from error
+            try:
+                with Delivery() as delivery:
+                    yield delivery
+            finally:
+                turns.release()
 
     def _open(self, delivery: Delivery, filename: str | None) -> Arrival:
         spool = delivery.enter_context(self._spools.open(PUBLIC))
@@ -144,11 +138,11 @@ class Reception:
         *,
         one: bool,
     ) -> None:
-        boundary = multipart.boundary_of(headers.get("content-type", ""))
+        boundary = forms.boundary_of(headers.get("content-type", ""))
         most = 1 if one else self._settings.max_batch_files
         file, text, texts = None, bytearray(), [bytearray()]
-        async for found in multipart.read(body, boundary, max_parts=most + MAX_TEXT_PARTS):
-            if isinstance(found, multipart.Part):
+        async for found in forms.read(body, boundary, max_parts=most + MAX_TEXT_PARTS):
+            if isinstance(found, forms.Part):
                 if file is not None:
                     await file.spool.finish()
                 file = self._begin(delivery, found, most)
@@ -169,9 +163,9 @@ class Reception:
             raise Rejected(
                 400, "missing_file", "the form has no field `file` (or `image`) with a picture"
             )
-        delivery.tags = tags.parse(filenames.decode(bytes(text)) for text in texts)
+        delivery.tags = tags.parse(forms.decode(bytes(text)) for text in texts)
 
-    def _begin(self, delivery: Delivery, part: multipart.Part, most: int) -> Arrival | None:
+    def _begin(self, delivery: Delivery, part: forms.Part, most: int) -> Arrival | None:
         """Return where the bytes of a new part go; None if it is a text."""
         if part.name == TAGS_FIELD:
             return None

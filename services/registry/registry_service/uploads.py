@@ -14,12 +14,12 @@ from imagesystem.bus import Bus
 from imagesystem.errors import Rejected, StoreFull, Unavailable, WrongSequence
 from imagesystem.events import Uploaded
 from imagesystem.objects import Bucket, ObjectInfo
+from imagesystem.spools import Spool
 
 from registry_service.deletions import Deletions
 from registry_service.locks import Locks
 from registry_service.measures import Measures
 from registry_service.pictures import Picture, inspect
-from registry_service.spools import Spool
 from registry_service.structure import Limits
 
 __all__ = ["Accepted", "Uploads"]

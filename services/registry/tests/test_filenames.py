@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from registry_service.filenames import MAX_BYTES, clean, decode
+from registry_service.filenames import MAX_BYTES, clean
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,6 @@ def test_long_names_keep_their_extension() -> None:
     assert clean("x" * 10_000 + ".jpeg") == "x" * 250 + ".jpeg"
     assert clean("é" * 10_000 + ".png") == "é" * 125 + ".png"
     assert clean("x." + "y" * 10_000) == "x." + "y" * 253
-
-
-def test_bytes_that_are_no_utf8_are_latin_1() -> None:
-    assert decode(b"caf\xe9.jpg") == "café.jpg"
-    assert decode("café.jpg".encode()) == "café.jpg"
 
 
 @given(st.text(max_size=400))

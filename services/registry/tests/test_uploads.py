@@ -16,10 +16,10 @@ from imagesystem.events import Deleted, Event, Failed, Planned, Uploaded
 from imagesystem.memory import MemoryPlatform
 from imagesystem.metrics import Metrics
 from imagesystem.objects.memory import MemoryBucket
+from imagesystem.spools import Spools
 from registry_service.deletions import Deletions
 from registry_service.locks import Locks
 from registry_service.measures import Measures
-from registry_service.spools import Spools
 from registry_service.structure import Limits
 from registry_service.uploads import Accepted, Uploads
 

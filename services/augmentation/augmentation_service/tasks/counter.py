@@ -9,13 +9,14 @@ from typing import TypeVar
 
 import msgspec
 from imagesystem import ids, logs
+from imagesystem.bodies import Body, BodyLimit, Receive
 from imagesystem.errors import ImageSystemError, Rejected
 from imagesystem.ids import parse_image_id
 from imagesystem.objects import Bucket
 from imagesystem.originals import Originals
+from imagesystem.spools import Spool, Spools
 
-from augmentation_service import bodies, forms, labels, requests
-from augmentation_service.bodies import Receive, Spool
+from augmentation_service import forms, labels, requests
 from augmentation_service.edits import Edit
 from augmentation_service.forms import Limits
 from augmentation_service.measures import Measures
@@ -54,6 +55,7 @@ class Counter:
         ledger: Ledger,
         planner: Planner,
         measures: Measures,
+        spools: Spools,
         settings: Settings,
     ) -> None:
         self._originals = originals
@@ -62,6 +64,7 @@ class Counter:
         self._ledger = ledger
         self._planner = planner
         self._measures = measures
+        self._spools = spools
         self._settings = settings
 
     async def augment(self, receive: Receive, headers: Mapping[str, str]) -> Task:
@@ -84,18 +87,13 @@ class Counter:
             orders.check_size(0, order.variants, self._settings)
         return await self._accept(await self._labelled(task, order, images))
 
-    async def augment_files(
-        self, receive: Receive, headers: Mapping[str, str], boundary: str
-    ) -> Task:
+    async def augment_files(self, receive: Receive, headers: Mapping[str, str]) -> Task:
         """Take an order of the pictures in a form × recipe × variants; they are kept with it."""
         settings, task_id = self._settings, ids.new_id()
-        allowed = settings.max_task_upload_bytes
-        bodies.check_headers(headers, "MAX_TASK_UPLOAD_BYTES", allowed, settings.max_order_bytes)
-        body = bodies.read(
-            receive,
-            "MAX_TASK_UPLOAD_BYTES",
-            allowed + settings.max_order_bytes + FORM_OVERHEAD,
-            settings.idle_timeout_s,
+        limit = BodyLimit(
+            name="MAX_TASK_UPLOAD_BYTES",
+            allowed=settings.max_task_upload_bytes,
+            overhead=settings.max_order_bytes + FORM_OVERHEAD,
         )
         limits = Limits(
             max_upload_bytes=settings.max_upload_bytes,
@@ -117,10 +115,14 @@ class Counter:
                     size_bytes=spool.size,
                 )
             )
-            await self._variants.put(kept.file_object(place), await spool.read())
+            await self._variants.put(kept.file_object(place), await spool.whole())
 
         try:
-            order = orders.task_from_form(await forms.read_files(body, boundary, keep, limits))
+            async with self._body(receive, headers, limit) as body:
+                content_type = headers.get("content-type", "")
+                order = orders.task_from_form(
+                    await forms.read_files(body.read(), content_type, keep, limits, self._spools)
+                )
             task = msgspec.structs.replace(
                 await self._begun(order), task_id=task_id, files=kept.files
             )
@@ -191,34 +193,36 @@ class Counter:
         await self._check_there([image_id])
         return await self._accept(_scaling(order, ids.new_id(), chain, images=[image_id]))
 
-    async def scale_upload(
-        self, receive: Receive, headers: Mapping[str, str], boundary: str
-    ) -> Task:
+    async def scale_upload(self, receive: Receive, headers: Mapping[str, str]) -> Task:
         """Take an order of the picture in a form in another size; it is kept with the task."""
         settings = self._settings
         allowed = settings.max_upload_bytes
         overhead = settings.max_request_bytes + FORM_OVERHEAD
-        bodies.check_headers(headers, "MAX_UPLOAD_BYTES", allowed, overhead)
-        body = bodies.read(receive, "MAX_UPLOAD_BYTES", allowed + overhead, settings.idle_timeout_s)
+        limit = BodyLimit(name="MAX_UPLOAD_BYTES", allowed=allowed, overhead=overhead)
         limits = Limits(max_upload_bytes=allowed, max_request_bytes=settings.max_request_bytes)
-        with Spool() as spool:
-            order = orders.scale_from_form(await forms.read(body, boundary, spool, limits))
+        with self._spools.open() as spool:
+            async with self._body(receive, headers, limit) as body:
+                content_type = headers.get("content-type", "")
+                fields = await forms.read(body.read(), content_type, spool, limits)
+            order = orders.scale_from_form(fields)
             chain = orders.scale_chain(order, settings.max_pixels)
             if not spool.size:
                 raise Rejected(422, "empty_file", "the file is empty")
             file = SentFile(name="picture", sha256=spool.sha256, size_bytes=spool.size)
             task = _scaling(order, ids.new_id(), chain, files=[file])
-            await self._variants.put(task.file_object(0), await spool.read())
+            await self._variants.put(task.file_object(0), await spool.whole())
         return await self._accept(task)
 
     async def _order(
         self, receive: Receive, headers: Mapping[str, str], kind: type[Order]
     ) -> Order:
-        allowed = self._settings.max_order_bytes
-        bodies.check_headers(headers, "MAX_ORDER_BYTES", allowed)
-        pieces = bodies.read(receive, "MAX_ORDER_BYTES", allowed, self._settings.idle_timeout_s)
-        data = b"".join([piece async for piece in pieces])
+        limit = BodyLimit(name="MAX_ORDER_BYTES", allowed=self._settings.max_order_bytes)
+        async with self._body(receive, headers, limit) as body:
+            data = await body.whole()
         return requests.converted(requests.decoded(data, "the body"), kind, strict=True)
+
+    def _body(self, receive: Receive, headers: Mapping[str, str], limit: BodyLimit) -> Body:
+        return Body(receive, headers, limit, self._settings.idle_timeout_s)
 
     async def _check_there(self, images: list[str]) -> None:
         gate = asyncio.Semaphore(_AT_ONCE)

@@ -97,10 +97,9 @@ def _must_be_json(request: AnyRequest) -> None:
 )
 async def order_task(request: AnyRequest, desk: GivenDesk) -> Response[bytes]:
     """Make variants of many pictures: of `ids`, of what a `query` finds, or of files in a form."""
-    kind, options = request.content_type
+    kind, _ = request.content_type
     if kind == "multipart/form-data":
-        boundary = options.get("boundary", "")
-        task = await desk.counter.augment_files(request.receive, request.headers, boundary)
+        task = await desk.counter.augment_files(request.receive, request.headers)
     else:
         _must_be_json(request)
         task = await desk.counter.augment(request.receive, request.headers)
@@ -134,10 +133,9 @@ async def order_scaling(request: AnyRequest, desk: GivenDesk) -> Response[bytes]
 
     The other fields: `width`, `height`, `preserve_ratio`, `format`, `quality`.
     """
-    kind, options = request.content_type
+    kind, _ = request.content_type
     if kind == "multipart/form-data":
-        boundary = options.get("boundary", "")
-        task = await desk.counter.scale_upload(request.receive, request.headers, boundary)
+        task = await desk.counter.scale_upload(request.receive, request.headers)
     else:
         _must_be_json(request)
         task = await desk.counter.scale_image(request.receive, request.headers)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from imagesystem.errors import Rejected
-from registry_service.multipart import Part, boundary_of, read
+from imagesystem.forms import Part, boundary_of, decode, read
 
 FORM = b"multipart/form-data; boundary=xyz"
 
@@ -54,6 +54,11 @@ async def parts(pieces: Sequence[bytes], max_parts: int = 10) -> list[tuple[Part
 async def test_names_and_filenames(disposition: bytes, filename: str | None) -> None:
     form = part(disposition) + b"--xyz--\r\n"
     assert await parts([form]) == [(Part("file", filename), b"data")]
+
+
+def test_bytes_that_are_no_utf8_are_latin_1() -> None:
+    assert decode(b"caf\xe9.jpg") == "café.jpg"
+    assert decode("café.jpg".encode()) == "café.jpg"
 
 
 async def test_a_filename_of_ten_kilobytes_is_read() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any, TypeAlias
+from types import TracebackType
+from typing import Any, Self, TypeAlias
 
 import msgspec
+
 from imagesystem import logs
 from imagesystem.errors import Rejected
+from imagesystem.requests import patient
 
-__all__ = ["Body", "BodyLimit", "Receive"]
+__all__ = ["DISCARD_BYTES", "Body", "BodyLimit", "Receive"]
 
 log = logs.get(__name__)
 
@@ -25,7 +28,7 @@ DISCARD_BYTES, DISCARD_S = 64 * 1024 * 1024, 10.0
 class BodyLimit(msgspec.Struct, frozen=True, kw_only=True):
     """How long a body may be: `name` and `allowed` as in the settings.
 
-    `overhead`: bytes around the picture (boundaries, headers, other fields) that do not count.
+    `overhead`: bytes around what counts (boundaries, headers, other fields).
     """
 
     name: str
@@ -45,22 +48,39 @@ class BodyLimit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Body:
-    """The body of one request."""
+    """The body of one request: entered, its headers are checked; left by a refusal, it is let go.
+
+    Raises `Rejected` when entered: 413 `body_too_large`, 415 `unsupported_content_encoding`.
+    """
 
     def __init__(
         self, receive: Receive, headers: Mapping[str, str], limit: BodyLimit, idle_s: float
     ) -> None:
         self._receive = receive
+        self._patient = patient(receive, idle_s, limit="IDLE_TIMEOUT_S")
         self._headers = headers
         self._limit = limit
-        self._idle_s = idle_s
         self._more = True
 
-    def check_headers(self) -> None:
-        """Refuse what the headers alone forbid, before a byte is received.
+    async def __aenter__(self) -> Self:
+        try:
+            self._check_headers()
+        except Rejected:
+            await self._discard()
+            raise
+        return self
 
-        Raises `Rejected`: 413 `body_too_large`, 415 `unsupported_content_encoding`.
-        """
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Rejected):
+            await self._discard()
+
+    def _check_headers(self) -> None:
+        """Refuse what the headers alone forbid, before a byte is received."""
         encoding = self._headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("", "identity"):
             raise Rejected(
@@ -74,19 +94,19 @@ class Body:
         """Yield the body's pieces as they arrive.
 
         Raises `Rejected`: 413 `body_too_large` as soon as there is too much (also without a
-        Content-Length), 408 `body_timeout` after `idle_s` seconds without a byte, 400
+        Content-Length), 408 `body_timeout` after IDLE_TIMEOUT_S without a byte, 400
         `incomplete_body` when the client went away in the middle.
         """
         received = 0
         while self._more:
-            body = await self._next(self._idle_s)
+            body = await self._next()
             received += len(body)
             if received > self._limit.allowed + self._limit.overhead:
                 raise self._limit.refusal(received)
             if body:
                 yield body
 
-    async def discard(self) -> None:
+    async def _discard(self) -> None:
         """Let the rest of a refused body come and go, up to `DISCARD_BYTES`.
 
         A client that is still sending when the connection is closed sees a reset instead of the
@@ -98,21 +118,20 @@ class Body:
         with suppress(Rejected, TimeoutError):
             async with asyncio.timeout(DISCARD_S):
                 while self._more and left > 0:
-                    left -= len(await self._next(DISCARD_S))
+                    left -= len(self._piece(await self._receive()))
 
-    async def _next(self, idle_s: float) -> bytes:
+    async def whole(self) -> bytes:
+        """Return all of it; raises as `read` does."""
+        return b"".join([piece async for piece in self.read()])
+
+    async def _next(self) -> bytes:
         try:
-            async with asyncio.timeout(idle_s):
-                message = await self._receive()
-        except TimeoutError as error:
+            return self._piece(await self._patient())
+        except Rejected:
             self._more = False
-            raise Rejected(
-                408,
-                "body_timeout",
-                f"no byte of the body came for {idle_s:g} s",
-                limit="IDLE_TIMEOUT_S",
-                headers={"connection": "close"},
-            ) from error
+            raise
+
+    def _piece(self, message: Mapping[str, Any]) -> bytes:
         if message["type"] == "http.disconnect":
             self._more = False
             log.info("upload_aborted")

@@ -7,7 +7,7 @@ import os
 import pytest
 from imagesystem import ids
 from imagesystem.errors import StoreFull
-from registry_service.spools import FLUSH_BYTES, Spool, Spools
+from imagesystem.spools import FLUSH_BYTES, Spool, Spools
 
 EACH, ALL = 1_000_000, 2_500_000
 
@@ -30,6 +30,7 @@ async def test_what_goes_in_comes_out(size: int) -> None:
     with await filled(Spools(memory_each=EACH, memory_all=ALL), data) as spool:
         assert b"".join([piece async for piece in spool.pieces()]) == data
         assert b"".join([piece async for piece in spool.pieces()]) == data
+        assert await spool.whole() == data
         assert spool.image_id == ids.image_id(data)
         assert spool.sha256 == hashlib.sha256(data).hexdigest()
         assert spool.size == size

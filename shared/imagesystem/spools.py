@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import BinaryIO, cast
 
 from imagesystem.errors import StoreFull
-from imagesystem.ids import ImageIdHasher
+from imagesystem.ids import PUBLIC, ImageIdHasher
 
 __all__ = ["MemoryBudget", "Spool", "Spools"]
 
@@ -102,6 +102,10 @@ class Spool:
                 return
             yield piece
 
+    async def whole(self) -> bytes:
+        """Return all the bytes at once."""
+        return b"".join([piece async for piece in self.pieces()])
+
     def close(self) -> None:
         """Let go of memory and disk. Safe to call twice."""
         self._arrived, self._arrived_bytes = [], 0
@@ -163,6 +167,6 @@ class Spools:
             return None
         return f"SPOOL_DIR={self.directory} is not a folder that can be written to"
 
-    def open(self, owner: str) -> Spool:
+    def open(self, owner: str = PUBLIC) -> Spool:
         """Return an empty spool for a picture of `owner`."""
         return Spool(self, owner)

@@ -12,13 +12,12 @@ from collections.abc import AsyncIterator
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from imagesystem.errors import Rejected
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-from registry_service.filenames import decode
+from imagesystem.errors import Rejected
 
-__all__ = ["Part", "boundary_of", "read"]
+__all__ = ["Part", "boundary_of", "decode", "read"]
 
 MAX_HEADERS = 16
 #: A header with a filename of 10 kB, percent-encoded, is still read.
@@ -39,6 +38,14 @@ class Part(msgspec.Struct, frozen=True):
     filename: str | None
 
 
+def decode(raw: bytes) -> str:
+    """Return the text of a header value: UTF-8, and Latin-1 for what is not (RFC 7578, 5.1)."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
 def _malformed(what: str) -> Rejected:
     return Rejected(400, "malformed_multipart", f"the form cannot be read: {what}")
 
@@ -54,7 +61,7 @@ def boundary_of(content_type: str) -> bytes:
         raise Rejected(
             415,
             "not_a_form",
-            "send multipart/form-data with a field `file`, or the bytes alone with PUT",
+            "send multipart/form-data with a field `file`",
             headers={"accept-post": "multipart/form-data"},
         )
     boundary = _parameters(raw).get(b"boundary", b"").strip()
