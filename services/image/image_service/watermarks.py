@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from image_service import lettering
 from image_service.geometry import Size
 from image_service.parameters.table import GRAVITIES
 from image_service.recipes import Label, Watermark
@@ -61,10 +62,10 @@ def _tiled(mark: Image.Image, size: Size) -> Image.Image:
 
 
 def labelled(picture: Image.Image, label: Label) -> Image.Image:
-    """Return the picture with text over it (Aileron, which Pillow brings: Latin letters)."""
+    """Return the picture with text over it."""
     # No letter needs to be higher than the picture: what is drawn is bounded by its pixels.
     size = min(label.size or max(8, round(min(picture.size) * LINE)), picture.height)
-    font = ImageFont.load_default(size)
+    font = lettering.font(size)
     inset = max(2, size // 3)
     lines = _wrapped(label.text, font, max(1, picture.width - 2 * inset))
     draw = ImageDraw.Draw(Image.new("RGBA", (1, 1)))
@@ -82,7 +83,7 @@ def labelled(picture: Image.Image, label: Label) -> Image.Image:
     return _over(picture, box, _place(box.size, picture.size, label.position))
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     """Return the text with newlines where it would become wider: between words, or in them."""
     lines = [""]
     for word in text.split(" "):

@@ -14,6 +14,7 @@ from image_service.kinds import (
     Region,
     Regions,
     Switch,
+    Text,
     Words,
 )
 from image_service.parameters import PARAMETERS
@@ -47,6 +48,7 @@ from image_service.parameters import PARAMETERS
         (Region(), "0,0,0.5,1", ("share", 0.0, 0.0, 0.5, 1.0)),
         (Regions(3), "faces;1,2,3,4", (("px", 1.0, 2.0, 3.0, 4.0), "faces")),
         (Line(5, ""), "añ©", "añ©"),
+        (Text(5, ""), "an\u0303©", "añ©"),
     ],
 )
 def test_what_texts_say(kind, text, value):
@@ -85,6 +87,8 @@ def test_what_texts_say(kind, text, value):
         (Line(5, ""), "123456"),
         (Line(5, ""), "a\nb"),
         (Line(5, ""), "a\x00"),
+        (Text(5, ""), "123456"),
+        (Text(5, ""), "a" + "\u0301" * 100_000),
     ],
 )
 def test_what_texts_do_not_say(kind, text):

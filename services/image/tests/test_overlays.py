@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import numpy as np
 import pytest
+from image_service import lettering
+from image_service.parameters import parse
 from imagesystem import ids
-from PIL import Image, ImageDraw, ImageFont
+from imagesystem.errors import Rejected
+from PIL import Image, ImageDraw
 
 from services.image.tests.samples import LIMITS, gradient, made, opened, recipe_of, saved, shown
 
@@ -108,10 +113,29 @@ def test_text_is_what_the_font_draws():
     query = "text=Hy&text_size=30&text_colour=red&text_background=0000&text_position=northwest"
     picture = shown(GREY, query).convert("RGB")
     reference = GREY.copy()
-    font = ImageFont.load_default(30)
+    font = lettering.font(30)
     left, top, *_ = font.getbbox("Hy")
     ImageDraw.Draw(reference).text((3 + 10 - left, 3 + 10 - top), "Hy", font=font, fill="red")
     assert np.abs(np.asarray(picture, int) - np.asarray(reference, int)).max() <= 2
+
+
+@pytest.mark.parametrize("text", ["Schön", "Žluťoučký", "Ελλάδα", "Привет", "€ 5 – ½"])
+def test_letters_of_many_languages_are_drawn(text):
+    """Each by its own picture, not by the box of what a font has not."""
+    drawn = [shown(GREY, f"text={letter}&text_size=40").tobytes() for letter in set(text) - {" "}]
+    assert len(set(drawn)) == len(set(text) - {" "})
+
+
+def test_a_letter_may_come_in_parts():
+    assert made(GREY, "text=Scho%CC%88n") == made(GREY, "text=Sch%C3%B6n")
+
+
+@pytest.mark.parametrize("text", ["你好", "😀", "שלום", "\u202eabc", "\ud800"])
+def test_what_cannot_be_drawn_is_refused(text):
+    with pytest.raises(Rejected) as caught:
+        parse(urlencode({"text": text}, errors="surrogatepass"))
+    assert (caught.value.code, caught.value.limit) == ("invalid_parameter", "text")
+    assert "Latin, Greek or Cyrillic" in str(caught.value.allowed)
 
 
 def test_long_text_wraps_and_stays_within_the_picture():

@@ -7,7 +7,7 @@ mean the same give equal values ("5" and "5.0" of a `Number`, "fff" and "white" 
 from image_service.kinds.kind import Either, Kind, Value
 from image_service.kinds.numbers import Integer, Number, Numbers, Ratio, Switch
 from image_service.kinds.shapes import Colours, Region, Regions
-from image_service.kinds.words import Choice, Flag, ImageId, Line, Words
+from image_service.kinds.words import Choice, Flag, ImageId, Line, Text, Words
 
 __all__ = [
     "Choice",
@@ -24,6 +24,7 @@ __all__ = [
     "Region",
     "Regions",
     "Switch",
+    "Text",
     "Value",
     "Words",
 ]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 import msgspec
 from imagesystem.errors import Rejected
 from imagesystem.ids import parse_image_id
 
-__all__ = ["Choice", "Flag", "ImageId", "Line", "Words"]
+from image_service.lettering import drawable
+
+__all__ = ["Choice", "Flag", "ImageId", "Line", "Text", "Words"]
 
 _FLAGS = {"true": True, "1": True, "": True, "false": False, "0": False}
 
@@ -109,6 +112,34 @@ class Line(msgspec.Struct, frozen=True):
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema."""
         return {"type": "string", "minLength": 1, "maxLength": self.most}
+
+
+class Text(msgspec.Struct, frozen=True):
+    """Text of at most `most` characters that there is a font for, in one line."""
+
+    most: int
+    example: str
+
+    @property
+    def allowed(self) -> str:
+        """The bound, and the letters."""
+        return f"1 to {self.most} Latin, Greek or Cyrillic letters, digits, signs and spaces"
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """One."""
+        return (self.example,)
+
+    def value(self, text: str) -> str | None:
+        """Return the text, composed (NFC): there are pictures of "é", and none of its parts."""
+        if len(text) > 4 * self.most:
+            return None  # (composing takes the square of a text's length)
+        line = Line(self.most, self.example).value(unicodedata.normalize("NFC", text))
+        return line if line is not None and all(map(drawable, line)) else None
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema."""
+        return Line(self.most, self.example).schema()
 
 
 class ImageId(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ from image_service.kinds import (
     Region,
     Regions,
     Switch,
+    Text,
     Words,
 )
 
@@ -203,7 +204,7 @@ _WATERMARK = _rows(
 )
 _TEXT = _rows(
     "text",
-    _row("text", Line(200, "© 2026"), "A label, drawn over the picture; wraps at its width."),
+    _row("text", Text(200, "© 2026"), "A label, drawn over the picture; wraps at its width."),
     _row("text_size", Integer(4, 1000), "Height of a line.", unit="pixels"),
     _row("text_colour", _COLOUR, "Its colour.", "text_color", default="white"),
     _row("text_background", _COLOUR, "A box behind it.", default="00000080"),
