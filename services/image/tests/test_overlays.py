@@ -130,10 +130,10 @@ def test_a_letter_may_come_in_parts():
     assert made(GREY, "text=Scho%CC%88n") == made(GREY, "text=Sch%C3%B6n")
 
 
-@pytest.mark.parametrize("text", ["你好", "😀", "שלום", "\u202eabc", "\ud800"])
+@pytest.mark.parametrize("text", ["你好", "😀", "שלום", "\u202eabc"])
 def test_what_cannot_be_drawn_is_refused(text):
     with pytest.raises(Rejected) as caught:
-        parse(urlencode({"text": text}, errors="surrogatepass"))
+        parse(urlencode({"text": text}))
     assert (caught.value.code, caught.value.limit) == ("invalid_parameter", "text")
     assert "Latin, Greek or Cyrillic" in str(caught.value.allowed)
 
