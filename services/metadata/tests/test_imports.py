@@ -82,22 +82,38 @@ async def test_rows_that_are_wrong_do_no_harm_to_the_others(stage: Stage):
         6: "row_too_long",
         7: "invalid_row",
     }
+    columns = {error["line"]: error["column"] for error in done["errors"]}
+    assert columns == {1: None, 2: "id", 3: "id", 4: "rating", 5: "tags", 6: None, 7: None}
     assert (await stage.get(IMAGE)).json()["caption"] == "kept"
 
 
 async def test_a_table_of_ones_own(stage: Stage):
     await stage.say(uploaded(IMAGE, tags=["old"]))
-    table = f'caption,id,note\r\n"low, tide",{IMAGE},mine\r\nshort,{IMAGE}\r\n'
+    table = f'\ufeffcaption;ID;note\r\n"low;\r\ntide";{IMAGE};mine\r\nshort;{IMAGE}\r\n'
+    dry = await imported(stage, table, "text/csv", dry_run="true")
     done = await imported(stage, table, "text/csv")
-    assert (done["changed"], done["refused"]) == (1, 1)
+    assert (dry | {"dry_run": False}) == done
+    assert (done["changed"], done["refused"], done["ignored"]) == (1, 1, ["note"])
+    assert done["errors"][0]["line"] == 4
     shown = (await stage.get(IMAGE)).json()
-    assert (shown["caption"], shown["tags"]) == ("low, tide", ["old"])
+    assert (shown["caption"], shown["tags"]) == ("low;\ntide", ["old"])
+
+
+async def test_an_export_of_one_line_breaks_and_all_comes_back(stage: Stage):
+    await stage.say(uploaded(IMAGE))
+    caption = 'low,\n"tide"; here'
+    await imported(stage, json.dumps({"id": IMAGE, "caption": caption}))
+    table = await exported(stage, format="csv")
+    done = await imported(stage, table, "text/csv")
+    assert (done["unchanged"], done["ignored"], done["errors"]) == (1, [], [])
 
 
 async def test_bad_imports(stage: Stage):
     for kind, body, status, code in (
         ("text/csv", "name,caption\nx,y", 400, "invalid_header"),
         ("application/pdf", "x", 415, "unsupported_media_type"),
+        ("text/csv; charset=ebcdic", "x", 415, "unsupported_charset"),
+        ("text/csv", "", 400, "invalid_header"),
     ):
         answer = await stage.http.post(
             "/metadata/import", content=body, headers={"content-type": kind}

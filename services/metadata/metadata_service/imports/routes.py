@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from email.message import Message
 from typing import Any
 
 import msgspec
@@ -13,7 +15,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import SkipValidation
 
 from metadata_service.edits import Edit
-from metadata_service.imports.rows import READERS, ImportedEdit, Unread, lines
+from metadata_service.imports.lines import JsonLines
+from metadata_service.imports.rows import ImportedEdit, Reader, Unread, refused
+from metadata_service.imports.tables import CsvTable
 from metadata_service.library import Library
 from metadata_service.openapi import operation
 from metadata_service.parameters import Parameter, read
@@ -35,12 +39,33 @@ PARAMETERS: dict[str, Parameter] = {
 }
 
 
+#: How bodies are read, by media type (browsers call a CSV by the name of the program for it).
+READERS: dict[str, Callable[[str], Reader]] = {
+    "text/csv": CsvTable,
+    "application/vnd.ms-excel": CsvTable,
+    "text/tab-separated-values": CsvTable,
+    "application/x-ndjson": JsonLines,
+    "application/jsonl": JsonLines,
+}
+#: Encodings by their names in `charset=`; UTF-16 is told by its byte order mark.
+CHARSETS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "ascii",
+    "utf-16": "utf-16",
+    "iso-8859-1": "iso-8859-1",
+    "windows-1252": "windows-1252",
+    "cp1252": "windows-1252",
+}
+
+
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """A row that was not taken; `line` counts from 1."""
+    """A row that was not taken: the `line` it begins on, from 1, and the `column` at fault."""
 
     line: int
     code: str
     detail: str
+    column: str | None = None
     id: str | None = None
 
 
@@ -48,7 +73,8 @@ class Imported(msgspec.Struct, kw_only=True):
     """What came of an import, in rows.
 
     `changed`: edited now (with `dry_run`: would be); `unchanged`: the picture is like that
-    already; `refused`: of which `errors` tells the first hundred.
+    already; `refused`: of which `errors` tells the first hundred. `ignored`: columns (or names in
+    JSON) that mean nothing here.
     """
 
     dry_run: bool
@@ -57,6 +83,7 @@ class Imported(msgspec.Struct, kw_only=True):
     unchanged: int = 0
     refused: int = 0
     errors: list[Refused] = []
+    ignored: list[str] = []
 
 
 @post(
@@ -76,32 +103,43 @@ async def import_edits(
     Rows that cannot be taken do no harm to the others; the same file again changes nothing.
     """
     given = read(request.query_params.multi_items(), PARAMETERS)
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in READERS:
-        raise Rejected(
-            415,
-            "unsupported_media_type",
-            f"content-type {media_type[:50]!r} is not understood",
-            allowed=", ".join(READERS),
-        )
-    rows, done = READERS[media_type](), Imported(dry_run=given["dry_run"])
-    number = 0
+    reader = _reader(request.headers.get("content-type", ""))
+    done = Imported(dry_run=given["dry_run"])
     waiting: list[tuple[int, ImportedEdit]] = []
-    async for line in lines(request.stream()):
-        number += 1
-        row = Unread(code="row_too_long", detail="") if line is None else rows.read(line)
-        if row is None:
-            continue
+    async for number, row in reader.rows(request.stream()):
         done.rows += 1
         if isinstance(row, Unread):
-            _refuse(done, Refused(line=number, code=row.code, detail=row.detail))
+            _refuse(done, number, row)
             continue
         if len(waiting) == AT_ONCE or any(row.id == other.id for _, other in waiting):
             await _take(library, waiting, done)  # rows about one picture one after the other
             waiting = []
         waiting.append((number, row))
     await _take(library, waiting, done)
+    done.ignored = list(reader.ignored)
     return done
+
+
+def _reader(content_type: str) -> Reader:
+    header = Message()
+    header["content-type"] = content_type
+    kind, named = header.get_content_type(), header.get_content_charset("utf-8")
+    if kind not in READERS:
+        raise Rejected(
+            415,
+            "unsupported_media_type",
+            f"content-type {content_type[:50]!r} is not understood",
+            allowed=", ".join(READERS),
+        )
+    charset = CHARSETS.get(named)
+    if charset is None:
+        raise Rejected(
+            415,
+            "unsupported_charset",
+            f"charset {named[:50]!r} is not understood",
+            allowed=", ".join(CHARSETS),
+        )
+    return READERS[kind](charset)
 
 
 async def _take(library: Library, rows: list[tuple[int, ImportedEdit]], done: Imported) -> None:
@@ -111,8 +149,7 @@ async def _take(library: Library, rows: list[tuple[int, ImportedEdit]], done: Im
     )
     for (number, row), outcome in zip(rows, found, strict=True):
         if isinstance(outcome, Rejected):
-            refused = Refused(line=number, code=outcome.code, detail=outcome.message, id=row.id)
-            _refuse(done, refused)
+            _refuse(done, number, refused(outcome), row.id)
         elif isinstance(outcome, BaseException):
             raise outcome
         elif outcome:
@@ -126,10 +163,11 @@ async def _changed(library: Library, row: ImportedEdit, *, dry_run: bool) -> boo
     return await library.annotate(row.id, edit, dry_run=dry_run)
 
 
-def _refuse(done: Imported, refused: Refused) -> None:
+def _refuse(done: Imported, line: int, why: Unread, image_id: str | None = None) -> None:
     done.refused += 1
     if len(done.errors) < TOLD:
-        done.errors.append(refused)
+        told = Refused(line=line, code=why.code, detail=why.detail, column=why.column, id=image_id)
+        done.errors.append(told)
 
 
 ROUTES = [import_edits]

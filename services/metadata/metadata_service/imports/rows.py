@@ -1,11 +1,10 @@
-"""The rows of imports: lines of bytes in, edits out."""
+"""The rows of imports: what one says, and what is wrong with it."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 from imagesystem.errors import Rejected
@@ -13,12 +12,33 @@ from imagesystem.ids import parse_image_id
 
 from metadata_service.edits import Edit
 
-__all__ = ["READERS", "ImportedEdit", "Unread", "lines", "parted"]
+__all__ = [
+    "LONGEST",
+    "TOO_LONG",
+    "Ignored",
+    "ImportedEdit",
+    "Reader",
+    "Unread",
+    "edit_in",
+    "refused",
+]
 
-#: Bytes of one line.
+#: Bytes or characters of one row.
 LONGEST = 64 * 1024
-_PARTS = re.compile(r"(?:\\.|[^;\\])+", re.DOTALL)
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+#: Names told that mean nothing, and characters of each.
+NAMES, NAME = 20, 50
+_AT = re.compile(r" - at `\$\.?([a-z]+)[^`]*`$")
+#: Of which column a limit, or an error's code, speaks.
+_COLUMNS = {
+    "MAX_TAGS": "tags",
+    "MAX_TAG_CHARACTERS": "tags",
+    "invalid_tag": "tags",
+    "MAX_CAPTION_CHARACTERS": "caption",
+    "invalid_caption": "caption",
+    "malformed_image_id": "id",
+    "unknown_image": "id",
+    "image_deleted": "id",
+}
 
 
 class ImportedEdit(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,105 +48,57 @@ class ImportedEdit(Edit, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Unread(msgspec.Struct, frozen=True, kw_only=True):
-    """A row that says nothing that could be done."""
+    """A row of which nothing can be done, and why."""
 
     code: str
     detail: str
+    column: str | None = None
 
 
-async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
-    """Yield the lines of a body as they come; None for one that is too long."""
-    held, skipping = b"", False
-    async for chunk in chunks:
-        *whole, held = (held + chunk).split(b"\n")
-        for line in whole:
-            yield None if skipping or len(line) > LONGEST else line
-            skipping = False
-        if len(held) > LONGEST:
-            held, skipping = b"", True
-    if held or skipping:
-        yield None if skipping else held
+class Reader(Protocol):
+    """Reads a file as it comes. `ignored`: names that mean nothing here, as typing errors do."""
+
+    ignored: Ignored
+
+    def rows(
+        self, chunks: AsyncIterator[bytes]
+    ) -> AsyncIterator[tuple[int, ImportedEdit | Unread]]:
+        """Yield what each row says, with the number of the line that it begins on (from 1)."""
+        ...
 
 
-def parted(text: str) -> list[str]:
-    r"""Return the texts of a cell `a;b`, where `\;` is a semicolon: see `exports.formats`."""
-    return [_ESCAPE.sub(r"\1", part).strip() for part in _PARTS.findall(text) if part.strip()]
+class Ignored(dict[str, None]):
+    """Names that were met and that neither imports nor exports know, the first so many."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        super().__init__()
+        self._known = {"id", *ImportedEdit.__struct_fields__, *known}
+
+    def meet(self, names: Iterable[str]) -> None:
+        """Remember those of the names that are not known."""
+        for name in names:
+            if name and name not in self._known and len(self) < NAMES:
+                self[name[:NAME]] = None
 
 
-class JsonRows:
-    """JSON Lines: `{"id": …, "tags": […], "caption": …}` on each."""
-
-    def __init__(self) -> None:
-        self._decode = msgspec.json.Decoder(dict[str, Any]).decode
-
-    def read(self, line: bytes) -> ImportedEdit | Unread | None:
-        """Return what a line says; None if it is empty."""
-        if not line.strip():
-            return None
-        try:
-            row = self._decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return Unread(code="invalid_row", detail=str(error))
-        return _edit({name: row[name] for name in ImportedEdit.__struct_fields__ if name in row})
+TOO_LONG = Unread(code="row_too_long", detail=f"a row has at most {LONGEST} bytes")
 
 
-class CsvRows:
-    """CSV with a header: `id`, and any of `tags`, `caption`, `rating`, `favourite`.
-
-    An empty cell leaves what is there; other columns (of an export) are passed over. A row is a
-    line: a line break within a cell is not understood.
-    """
-
-    def __init__(self) -> None:
-        self._names: list[str] | None = None
-
-    def read(self, line: bytes) -> ImportedEdit | Unread | None:
-        """Return what a line says; None if it is empty or the header."""
-        try:
-            cells = next(csv.reader([line.decode("utf-8-sig").rstrip("\r")], strict=True), [])
-        except (csv.Error, UnicodeDecodeError) as error:
-            return Unread(code="invalid_row", detail=str(error))
-        if not any(cell.strip() for cell in cells):
-            return None
-        if self._names is None:
-            self._names = [cell.strip() for cell in cells]
-            if "id" not in self._names:
-                raise Rejected(
-                    400,
-                    "invalid_header",
-                    "the first line names the columns, and one of them is id",
-                    allowed="id, " + ", ".join(_CELLS),
-                )
-            return None
-        if len(cells) != len(self._names):
-            said = f"{len(cells)} cells where the header has {len(self._names)}"
-            return Unread(code="invalid_row", detail=said)
-        row = dict(zip(self._names, cells, strict=True))
-        given = {name: read(row[name]) for name, read in _CELLS.items() if row.get(name, "")}
-        return _edit({"id": row["id"].strip(), **given})
-
-
-_CELLS: dict[str, Callable[[str], Any]] = {
-    "tags": parted,
-    "caption": str,
-    "rating": str,
-    "favourite": str,
-}
-
-
-def _edit(row: dict[str, Any]) -> ImportedEdit | Unread:
+def edit_in(row: Mapping[str, Any]) -> ImportedEdit | Unread:
+    """Return what a row says; columns that are no part of an edit are passed over."""
+    given = {name: row[name] for name in ImportedEdit.__struct_fields__ if name in row}
     try:
-        edit = msgspec.convert(row, ImportedEdit, strict=False)
+        edit = msgspec.convert(given, ImportedEdit, strict=False)
         return msgspec.structs.replace(edit, id=parse_image_id(edit.id))
     except msgspec.ValidationError as error:
-        return Unread(code="invalid_row", detail=str(error))
+        found = _AT.search(str(error))
+        column = found[1] if found else None
+        return Unread(code="invalid_row", detail=_AT.sub("", str(error)), column=column)
     except Rejected as error:
-        return Unread(code=error.code, detail=error.message)
+        return refused(error)
 
 
-#: The readers by media type.
-READERS: dict[str, Callable[[], JsonRows | CsvRows]] = {
-    "application/x-ndjson": JsonRows,
-    "application/jsonl": JsonRows,
-    "text/csv": CsvRows,
-}
+def refused(error: Rejected) -> Unread:
+    """Return why an edit was refused, and because of which column."""
+    column = _COLUMNS.get(error.limit or error.code)
+    return Unread(code=error.code, detail=error.message, column=column)
