@@ -26,6 +26,7 @@ from imagesystem.objects import Bucket, jetstream
 from imagesystem.objects.client import WireClient
 from imagesystem.objects.observed import ObservedBucket
 from imagesystem.permissions import inbox_prefix
+from imagesystem.questions.core import NatsQuestions
 from imagesystem.room import Room, RoomyBucket, RoomyBus
 from imagesystem.settings import ServiceSettings
 from imagesystem.topology import BUCKETS, KEY_VALUES, STREAMS
@@ -48,6 +49,7 @@ class NatsPlatform:
         )
         self.letters = JetStreamLetters(client)
         self.doorbell = JetStreamDoorbell(client)
+        self.questions = NatsQuestions(client)
         self._buckets = {
             declared.name: RoomyBucket(client, declared.name, self.room, replicas=replicas)
             for declared in BUCKETS

@@ -13,6 +13,7 @@ from imagesystem.health import Health
 from imagesystem.keyvalue.memory import MemoryKeyValue
 from imagesystem.metrics import Metrics
 from imagesystem.objects.memory import MemoryBucket
+from imagesystem.questions.memory import MemoryQuestions
 from imagesystem.settings import ServiceSettings
 
 __all__ = ["MemoryPlatform"]
@@ -25,6 +26,7 @@ class MemoryPlatform:
         self.bus = MemoryBus()
         self.letters = MemoryLetters(self.bus)
         self.doorbell = MemoryDoorbell(self.bus)
+        self.questions = MemoryQuestions()
         self._buckets: dict[str, MemoryBucket] = {}
         self._key_values: dict[str, MemoryKeyValue] = {}
 

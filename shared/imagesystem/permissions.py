@@ -2,7 +2,9 @@
 
 A service publishes the facts and commands it is known for, pulls from and acknowledges to its
 own durable consumers, writes the buckets it owns and reads those it was given, and hears
-nothing but its own inbox. Streams are created, changed and purged by their owner only.
+nothing but its own inbox. Who answers questions hears them as one of its replicas alone, and may
+send one message to wherever a question wants its answer. Streams are created, changed and purged
+by their owner only.
 
 Dead letters are written by the service whose consumer gave up, each on subjects of its own, and
 are read by all. Who may ask for replays may discard letters: metadata, whose HTTP API does both,
@@ -18,6 +20,7 @@ import msgspec
 from imagesystem.topology import (
     BUCKETS,
     CONSUMERS,
+    EXCHANGES,
     KEY_VALUES,
     REPLAYS,
     SERVICES,
@@ -75,10 +78,15 @@ HEARS: dict[Service, tuple[str, ...]] = {
 
 
 class Permissions(msgspec.Struct, frozen=True, kw_only=True):
-    """Subjects (with wildcards) that a user may publish and subscribe to."""
+    """Subjects (with wildcards) that a user may publish and subscribe to.
+
+    What is subscribed to may have a queue group behind it: only as a part of that. `answers`:
+    whether one message may be sent back to where a message that was heard wants it.
+    """
 
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
+    answers: bool = False
 
 
 def inbox_prefix(service: str) -> str:
@@ -131,7 +139,14 @@ def _publish(service: Service) -> list[str]:
                 ]
     if "commands.v1.replay.*.*" in SAYS[service]:
         subjects.append(DISCARD)
+    subjects += [each.subject for each in EXCHANGES.values() if service in each.asked_by]
     return subjects
+
+
+def _answered(service: Service) -> tuple[str, ...]:
+    """Return what a service is asked, as one of its replicas."""
+    asked = [each.subject for each in EXCHANGES.values() if each.answered_by == service]
+    return tuple(f"{subject} {service}" for subject in asked)
 
 
 def _operate() -> list[str]:
@@ -160,7 +175,8 @@ PEOPLE = {OPERATOR: _operate, ADMINISTRATOR: _administer}
 USERS: dict[str, Permissions] = {
     service: Permissions(
         publish=tuple(_publish(service)),
-        subscribe=(f"{inbox_prefix(service)}.>", *HEARS.get(service, ())),
+        subscribe=(f"{inbox_prefix(service)}.>", *HEARS.get(service, ()), *_answered(service)),
+        answers=bool(_answered(service)),
     )
     for service in SERVICES
 } | {

@@ -13,6 +13,7 @@ from imagesystem.health import Health
 from imagesystem.keyvalue import KeyValue
 from imagesystem.metrics import Metrics
 from imagesystem.objects import Bucket
+from imagesystem.questions import Questions
 from imagesystem.settings import ServiceSettings
 
 __all__ = ["Connect", "Platform", "connect"]
@@ -32,6 +33,10 @@ class Platform(Protocol):
     @property
     def letters(self) -> Letters:
         """Dead letters, of all services."""
+
+    @property
+    def questions(self) -> Questions:
+        """What is asked of other services, and answered to them."""
 
     def bucket(self, name: str) -> Bucket:
         """Return the bucket of that name (declared in `imagesystem.topology`)."""

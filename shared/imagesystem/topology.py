@@ -16,12 +16,14 @@ from imagesystem.events import INFERRED
 __all__ = [
     "BUCKETS",
     "CONSUMERS",
+    "EXCHANGES",
     "KEY_VALUES",
     "REPLAYS",
     "SERVICES",
     "STREAMS",
     "Bucket",
     "Consumer",
+    "Exchange",
     "KeyValue",
     "Stream",
     "replays_of",
@@ -58,7 +60,8 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     """An object-store bucket: written by `owner`, read by `readers`.
 
     `cache`: when full, the oldest give way (otherwise a full bucket refuses). `bytes_setting`
-    names the setting of the owner that replaces `max_bytes`.
+    names the setting of the owner that replaces `max_bytes`. `max_age_s`: what was written so
+    long ago vanishes (0: never).
     """
 
     name: str
@@ -66,6 +69,7 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     readers: tuple[Service, ...] = ()
     cache: bool = False
     max_bytes: int = -1
+    max_age_s: float = 0
     bytes_setting: str = ""
     description: str
 
@@ -81,6 +85,24 @@ class KeyValue(msgspec.Struct, frozen=True, kw_only=True):
     writers: tuple[Service, ...]
     max_age_s: float = 0
     description: str
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """A question that is answered at once, or not at all: nothing keeps it.
+
+    Replicas of `answered_by` share what is asked; one of them answers `at_once` at most.
+    """
+
+    name: str
+    asked_by: tuple[Service, ...]
+    answered_by: Service
+    at_once: int
+    description: str
+
+    @property
+    def subject(self) -> str:
+        """Where it is asked."""
+        return f"questions.v1.{self.name}"
 
 
 class Consumer(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +187,16 @@ BUCKETS: tuple[Bucket, ...] = (
         bytes_setting="manifests_bytes",
         description="lists of ids too large for a message",
     ),
+    Bucket(
+        name="examples",
+        owner="metadata",
+        readers=("inference",),
+        cache=True,
+        max_bytes=1024**3,
+        max_age_s=3600.0,
+        bytes_setting="examples_bytes",
+        description="pictures that somebody looks for the like of, until that is answered",
+    ),
 )
 
 KEY_VALUES: tuple[KeyValue, ...] = (
@@ -213,6 +245,19 @@ KEY_VALUES: tuple[KeyValue, ...] = (
         description="edits of many images: what to change, how far it has come, for a week",
     ),
 )
+
+EXCHANGES: dict[str, Exchange] = {
+    exchange.name: exchange
+    for exchange in (
+        Exchange(
+            name="embed",
+            asked_by=("metadata",),
+            answered_by="inference",
+            at_once=16,
+            description="where a text, or a picture that is not kept, lies among embeddings",
+        ),
+    )
+}
 
 CONSUMERS: dict[str, Consumer] = {
     consumer.name: consumer

@@ -115,9 +115,13 @@ _USER = """\
             allow: [
 {subscribe}
             ]
-          }}
+          }}{answers}
         }}
       }}"""
+
+#: One message, to where a message that was heard wants its answer.
+_ANSWERS = """
+          allow_responses: {max: 1, expires: "2m"}"""
 
 
 def password_variable(user: str) -> str:
@@ -137,6 +141,7 @@ def render(users: Mapping[str, Permissions]) -> str:
             password=password_variable(user),
             publish=_subjects(permissions.publish),
             subscribe=_subjects(permissions.subscribe),
+            answers=_ANSWERS if permissions.answers else "",
         )
         for user, permissions in users.items()
     )

@@ -144,3 +144,16 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     manifests_bytes: Annotated[
         int, Meta(ge=0, description="bytes of lists of ids; 0: as much as NATS may keep")
     ] = 0
+    max_upload_bytes: Annotated[
+        int, Meta(ge=1, description="bytes of the largest picture that may be sent as an example")
+    ] = 50 * 1024 * 1024
+    examples_bytes: Annotated[
+        int,
+        Meta(ge=0, description="bytes of such pictures, which are kept until they are looked at"),
+    ] = 1024**3
+    embed_timeout_s: Annotated[
+        float,
+        Meta(
+            gt=0, le=110, description="seconds that inference may take to embed a text, a picture"
+        ),
+    ] = 20.0

@@ -175,7 +175,7 @@ def stream_config(bucket: topology.Bucket, *, replicas: int = 1) -> dict[str, An
         "max_bytes": bucket.max_bytes,
         "max_msgs": -1,
         "max_msgs_per_subject": -1,
-        "max_age": 0,
+        "max_age": int(bucket.max_age_s * 10**9),
         "duplicate_window": DEDUPLICATION_S * 10**9,
         "allow_direct": True,
         "allow_rollup_hdrs": True,
