@@ -56,4 +56,4 @@ def test_only_letters_and_caches_lose_their_oldest() -> None:
         **{bucket.name: jetstream.stream_config(bucket)["discard"] for bucket in BUCKETS},
     }
     evicting = {name for name, discard in discarding.items() if discard == "old"}
-    assert evicting == {"DEAD_LETTERS", "renditions"}
+    assert evicting == {"DEAD_LETTERS", "renditions", "examples"}

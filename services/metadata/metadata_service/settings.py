@@ -153,7 +153,5 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     ] = 1024**3
     embed_timeout_s: Annotated[
         float,
-        Meta(
-            gt=0, le=110, description="seconds that inference may take to embed a text, a picture"
-        ),
+        Meta(gt=0, le=110, description="seconds that inference may take for a text or a picture"),
     ] = 20.0
