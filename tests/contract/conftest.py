@@ -16,6 +16,8 @@ from imagesystem.dead_letters.memory import MemoryLetters
 from imagesystem.metrics import Metrics
 from imagesystem.topology import KEY_VALUES, STREAMS
 
+from tests.contract.streams import empty_streams
+
 #: So little is enough for the brake of `bus`; no test but those of the brake fails that much.
 BRAKE = BrakeLimits(ratio=0.5, window_s=60.0, least=10, pause_s=3.0)
 
@@ -26,15 +28,10 @@ async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
         yield MemoryBus(BRAKE)
         return
     client = await connection.connect(request.getfixturevalue("nats_url"), "registry")
-    for stream in STREAMS:
-        await provisioning.ensure_stream(client, provisioning.stream_config(stream))
-    for key_value in KEY_VALUES:
-        await provisioning.ensure_stream(client, provisioning.key_value_config(key_value))
-    yield JetStreamBus(client, "registry", Metrics(), BRAKE)
-    for stream in STREAMS:
-        await provisioning.api.api_call(client, f"STREAM.DELETE.{stream.name}")
-    for key_value in KEY_VALUES:
-        await provisioning.api.api_call(client, f"STREAM.DELETE.KV_{key_value.name}")
+    configs = [provisioning.stream_config(stream) for stream in STREAMS]
+    configs += [provisioning.key_value_config(key_value) for key_value in KEY_VALUES]
+    async with empty_streams(client, configs):
+        yield JetStreamBus(client, "registry", Metrics(), BRAKE)
     await client.close()
 
 

@@ -13,6 +13,8 @@ from imagesystem.events import Planned, Uploaded, encode
 from imagesystem.metrics import Metrics
 from imagesystem.topology import STREAMS
 
+from tests.contract.streams import empty_streams
+
 pytestmark = pytest.mark.contract
 
 IMAGES = next(stream for stream in STREAMS if stream.name == "IMAGES")
@@ -24,9 +26,8 @@ async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
         yield MemoryBus()
         return
     client = await connection.connect(request.getfixturevalue("nats_url"), "registry")
-    await provisioning.ensure_stream(client, provisioning.stream_config(IMAGES))
-    yield JetStreamBus(client, "registry", Metrics())
-    await provisioning.api.api_call(client, "STREAM.DELETE.IMAGES")
+    async with empty_streams(client, [provisioning.stream_config(IMAGES)]):
+        yield JetStreamBus(client, "registry", Metrics())
     await client.close()
 
 
@@ -101,8 +102,7 @@ async def test_only_the_latest_of_a_subject_and_its_trace_are_there(bus: Bus) ->
 
 async def test_what_the_contract_cannot_read_is_told_and_passed_over(nats_url: str) -> None:
     client = await connection.connect(nats_url, "registry")
-    await provisioning.ensure_stream(client, provisioning.stream_config(IMAGES))
-    try:
+    async with empty_streams(client, [provisioning.stream_config(IMAGES)]):
         bus = JetStreamBus(client, "registry", Metrics())
         jetstream = client.jetstream()
         await jetstream.publish(f"images.v1.{image(1)}.dreamt", b"{}")
@@ -112,6 +112,4 @@ async def test_what_the_contract_cannot_read_is_told_and_passed_over(nats_url: s
         assert [each.sequence for each in part.facts] == [3]
         assert [each.sequence for each in part.unread] == [1, 2]
         assert all(each.why for each in part.unread)
-    finally:
-        await provisioning.api.api_call(client, "STREAM.DELETE.IMAGES")
-        await client.close()
+    await client.close()

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 from imagesystem import connection
-from imagesystem.bus import api, provisioning
+from imagesystem.bus import provisioning
 from imagesystem.errors import WrongSequence
 from imagesystem.keyvalue import KeyValue
 from imagesystem.keyvalue.jetstream import JetStreamKeyValue
 from imagesystem.keyvalue.memory import MemoryKeyValue
 from imagesystem.topology import KEY_VALUES
+
+from tests.contract.streams import empty_streams
 
 pytestmark = pytest.mark.contract
 
@@ -24,9 +26,8 @@ async def keys(request: pytest.FixtureRequest) -> AsyncIterator[KeyValue]:
         return
     client = await connection.connect(request.getfixturevalue("nats_url"), "augmentation")
     (declared,) = (found for found in KEY_VALUES if found.name == "tasks")
-    await provisioning.ensure_stream(client, provisioning.key_value_config(declared))
-    yield JetStreamKeyValue(client, "tasks")
-    await api.api_call(client, "STREAM.DELETE.KV_tasks")
+    async with empty_streams(client, [provisioning.key_value_config(declared)]):
+        yield JetStreamKeyValue(client, "tasks")
     await client.close()
 
 

@@ -389,7 +389,7 @@ async def test_what_was_acknowledged_survives_kill_9(driver: str, tmp_path: Path
         url = f"mongodb://127.0.0.1:{server.port}"
         settings = settings_for(url, driver, mongodb_select_timeout_s=0.5)
         async with open_store(settings) as store:
-            await store.prepare()
+            await available(store.prepare)
             acknowledged: set[int] = set()
             async with ReadModel(store, lambda _: None).running() as model:
 
