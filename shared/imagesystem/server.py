@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -66,11 +67,20 @@ def before_stopping(app: Litestar, call: Callable[[], None]) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Tells the app that it is about to stop (uvicorn does so when all requests have ended)."""
+    """Tells the app that it is about to stop (uvicorn does so when all requests have ended).
+
+    What is there when it begins to serve (modules, routes, tables) stays: the garbage collector
+    need not go through it again and again, which took a fifth of the time of large answers.
+    """
 
     def __init__(self, config: uvicorn.Config, app: Litestar) -> None:
         super().__init__(config)
         self._app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for call in self._app.state.get("before_stopping", []):
