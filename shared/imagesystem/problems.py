@@ -12,7 +12,7 @@ from litestar.types import ExceptionHandlersMap
 
 from imagesystem import errors, logs
 
-__all__ = ["HANDLERS", "Problem", "problem_response"]
+__all__ = ["HANDLERS", "Problem", "answer", "problem_response"]
 
 log = logs.get(__name__)
 
@@ -134,3 +134,10 @@ HANDLERS: ExceptionHandlersMap = {
     HTTPException: _framework,
     Exception: _unexpected,
 }
+
+
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Return the answer for an error that was raised outside of any route."""
+    kind = next(kind for kind in type(error).__mro__ if kind in HANDLERS)
+    response: Response[bytes] = HANDLERS[kind](request, error)
+    return response

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias, cast
 
@@ -38,8 +38,9 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     route: str
 
 
-#: Looks at a request (its ASGI scope) before it is routed: its answer, or None to have it routed.
-Shortcut: TypeAlias = Callable[[Any], Ready | None]
+#: Looks at a request (its ASGI scope) before it is routed: its answer, what will be its answer (and
+#: may raise what a route may), or None to have it routed.
+Shortcut: TypeAlias = Callable[[Any], Ready | Awaitable[Ready] | None]
 
 log = logs.get(__name__)
 
@@ -176,12 +177,28 @@ class _ObservedApp(Litestar):
                 if ready is None:
                     await super().__call__(scope, receive, sending)
                 else:
-                    scope["path_template"] = ready.route
+                    if not isinstance(ready, Ready):
+                        ready = await _awaited(ready, scope)
+                    scope["path_template"] = ready.route or scope.get("path_template")
                     await _send(ready, sending)
             finally:
                 seconds = time.perf_counter() - started
                 _answered(span, scope, status)
                 _record(self._measures, self._service, scope, status, seconds)
+
+
+async def _awaited(coming: Awaitable[Ready], scope: Any) -> Ready:
+    """Return the answer, or what says why there is none."""
+    try:
+        return await coming
+    except Exception as error:  # noqa: BLE001  as of routes: each kind is told in its own way
+        refusal = problems.answer(JsonRequest(scope), error)
+        headers = refusal.headers | {
+            "content-type": refusal.media_type or "",
+            "content-length": str(len(refusal.content)),
+        }
+        raw = [(name.encode("latin-1"), text.encode("latin-1")) for name, text in headers.items()]
+        return Ready(status=refusal.status_code or 500, headers=raw, body=refusal.content, route="")
 
 
 async def _send(ready: Ready, send: Send) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import msgspec
@@ -41,6 +42,23 @@ async def body(data: JSONBody[Body]) -> Body:
     return data
 
 
+def shortcut(scope: Any) -> web.Ready | Awaitable[web.Ready] | None:
+    """Answer `/registry/at-once`, and `/registry/later/{name}` with what `RAISED` has of it."""
+    route, _, name = scope["path"].removeprefix("/registry/").partition("/")
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"4")]
+    ready = web.Ready(status=200, headers=headers, body=b"done", route=f"/registry/{route}")
+
+    async def later() -> web.Ready:
+        if name in RAISED:
+            raise RAISED[name]
+        return ready
+
+    if route == "later":
+        scope["path_template"] = "/registry/later/{name}"
+        return later()
+    return ready if route == "at-once" else None
+
+
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     health = Health("registry")
@@ -58,6 +76,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         routes=[fail, body],
         lifespan=lifespan,
         max_body_bytes=100,
+        shortcut=shortcut,
     )
     async with client(app) as http:
         yield http
@@ -67,6 +86,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 broken: list[bool] = []
 
 
+@pytest.mark.parametrize("way", ["raise", "later"])
 @pytest.mark.parametrize(
     ("name", "status", "code"),
     [
@@ -78,15 +98,27 @@ broken: list[bool] = []
     ],
 )
 async def test_errors_are_problems_with_a_code_and_never_cached(
-    http: httpx.AsyncClient, name: str, status: int, code: str
+    http: httpx.AsyncClient, way: str, name: str, status: int, code: str
 ) -> None:
-    answer = await http.get(f"/registry/raise/{name}", headers={"x-request-id": "mine"})
+    answer = await http.get(f"/registry/{way}/{name}", headers={"x-request-id": "mine"})
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["cache-control"] == "no-store"
     problem = answer.json()
     assert (problem["code"], problem["status"], problem["request_id"]) == (code, status, "mine")
     assert "secret detail" not in answer.text
+
+
+async def test_a_shortcut_answers_at_once_or_later_and_counts(http: httpx.AsyncClient) -> None:
+    for path in ("at-once", "later/it"):
+        answer = await http.get(f"/registry/{path}")
+        assert (answer.status_code, answer.text) == (200, "done")
+        assert answer.headers["x-request-id"]
+    await http.get("/registry/later/deleted")
+    counted = (await http.get("/registry/metrics")).text
+    for route, status in (("at-once", 200), ("later", 200), ("later/{name}", 410)):
+        labels = f'method="GET",route="/registry/{route}",status="{status}"'
+        assert f"http_requests_total{{{labels}}} 1.0" in counted
 
 
 async def test_a_limit_is_named_with_its_value_and_the_actual_one(http: httpx.AsyncClient) -> None:
