@@ -29,6 +29,7 @@ from metadata_service.queries import NEWEST, Position, Query
 from metadata_service.read_model import ReadModel
 from metadata_service.settings import Settings
 from metadata_service.store import Conflict, Store, Unstorable
+from metadata_service.views import plain
 
 from services.metadata.tests.samples import (
     IMAGE,
@@ -106,6 +107,17 @@ async def test_a_document_comes_back_as_it_went(store: Store):
     assert await store.get(IMAGE) == written
     assert await store.read([IMAGE, image_id(5)]) == {IMAGE: written}
     assert await store.read([]) == {}
+
+
+async def test_many_are_shown_at_once(store: Store):
+    names = [image_id(number) for number in range(100)]
+    made = [document(uploaded(name)) for name in names]
+    await store.write(made)
+    found = await asyncio.gather(*(store.show(name) for name in [*names, image_id(100), *names]))
+    assert found[100] is None
+    rows = [row for row in found if row is not None]
+    assert [row["_id"] for row in rows] == [*names, *names]
+    assert rows[0] == await store.show(names[0]) == plain(made[0]) | {"version": 1}
 
 
 async def test_a_tombstone_takes_the_place_of_the_document(store: Store):

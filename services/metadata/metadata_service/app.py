@@ -42,7 +42,7 @@ from metadata_service.rebuilds import routes as rebuild_routes
 from metadata_service.rebuilds.rebuilder import Rebuilder
 from metadata_service.reruns import routes as rerun_routes
 from metadata_service.resolving import RESOLUTIONS, Resolver
-from metadata_service.routes import ROUTES
+from metadata_service.routes import ROUTES, Pictures
 from metadata_service.search import routes as search_routes
 from metadata_service.settings import Settings
 from metadata_service.similarity import routes as similarity_routes
@@ -65,7 +65,7 @@ def create_app(
     """Return the metadata service's app."""
     health, metrics = Health("metadata"), Metrics()
     measures = Measures(metrics)
-    cursors = Cursors(cursor_key(settings))
+    cursors, pictures = Cursors(cursor_key(settings)), Pictures()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -81,7 +81,7 @@ def create_app(
             app.state.albums = album_desk.Desk(
                 Albums(connected.key_value("albums")), connected.bus, edits, settings
             )
-            app.state.library = Library(store, waiters, edits, settings)
+            app.state.library = pictures.library = Library(store, waiters, edits, settings)
             async with (
                 open_log(connected.bus, connected.doorbell) as log,
                 open_office(connected, log, settings, measures) as office,
@@ -147,6 +147,7 @@ def create_app(
             *webhook_routes.ROUTES,
         ],
         lifespan=lifespan,
+        shortcut=pictures,
         dependencies={
             "library": Provide(_library, sync_to_thread=False),
             "store": Provide(_store, sync_to_thread=False),

@@ -16,6 +16,7 @@ from bson.codec_options import CodecOptions
 from pymongo.errors import OperationFailure
 
 from metadata_service.drivers import DRIVERS
+from metadata_service.gathering import Gathering
 from metadata_service.memory_queries import value
 from metadata_service.mongo_edition import DURABLE, EXCHANGED, MongoEdition, answering, fetched
 from metadata_service.mongo_queries import (
@@ -75,6 +76,7 @@ class MongoStore(MongoEdition):
         self._patient = patient
         super().__init__(database.get_collection(DOCUMENTS, write_concern=DURABLE))
         self.editions = MongoEditions(database, patient, self)
+        self._shown: Gathering[Row] = Gathering(self._show)
 
     async def ping(self) -> None:
         """See `Store.ping`."""
@@ -83,10 +85,16 @@ class MongoStore(MongoEdition):
 
     async def show(self, image_id: str, paths: Sequence[str] | None = None) -> Row | None:
         """See `Store.show`."""
-        wanted = WITHOUT_VECTOR if paths is None else reading(paths)
+        if paths is None:
+            return await self._shown.get(image_id)
         with answering():
-            found: Row | None = await self._documents.find_one({"_id": image_id}, wanted)
+            found: Row | None = await self._documents.find_one({"_id": image_id}, reading(paths))
         return found
+
+    async def _show(self, image_ids: Sequence[str]) -> dict[str, Row]:
+        wanted = {"_id": {"$in": list(image_ids)}}
+        found = await fetched(lambda: self._documents.find(wanted, WITHOUT_VECTOR))
+        return {row["_id"]: row for row in found}
 
     async def page(self, query: Query) -> Page:
         """See `Store.page`."""

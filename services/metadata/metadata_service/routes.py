@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Annotated, Any, Literal
 
 import msgspec
 from imagesystem.ids import parse_image_id
+from imagesystem.web import Ready
 from litestar import MediaType, Request, Response, get, patch
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
@@ -21,7 +23,7 @@ from metadata_service.search.asking import LONG, within
 from metadata_service.settings import Settings
 from metadata_service.views import WHOLE, ImageView, Selection, encode, image_view, plain
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "Pictures"]
 
 AnyRequest = Request[Any, Any, Any]
 IfMatch = Annotated[
@@ -36,6 +38,10 @@ IfNoneMatch = Annotated[
 ]
 #: Kept, but asked for again each time: a document changes as facts arrive.
 CACHE_CONTROL = "private, no-cache"
+#: The path of one picture, as the routes know it and as it is sent.
+ABOVE = "/metadata/images/"
+TEMPLATE = "/metadata/images/{image_id}"
+PATH_CHARACTERS = len(ABOVE) + 36
 #: What an ETag needs to know.
 REVISION = ("seq.annotated",)
 SECONDS = Annotated[float, msgspec.Meta(ge=0)]
@@ -128,22 +134,63 @@ async def edit_image(
 ROUTES = [show_image, edit_image]
 
 
+class Pictures:
+    """Answers those who only want everything known about one picture, which most do.
+
+    `web.create_app` takes it as a shortcut: what has parameters or comes from another origin is
+    for `show_image`. `library` is what the lifespan opened.
+    """
+
+    library: Library | None = None
+
+    def __call__(self, scope: Any) -> Awaitable[Ready] | None:
+        """Return what will be the answer, None where the routes are to be asked."""
+        path: str = scope["path"]
+        library = self.library
+        if (
+            library is None
+            or len(path) != PATH_CHARACTERS
+            or scope["method"] != "GET"
+            or scope["query_string"]
+            or not path.startswith(ABOVE)
+        ):
+            return None
+        if_none_match = None
+        for name, value in scope["headers"]:
+            if name == b"origin":
+                return None
+            if name == b"if-none-match":
+                if_none_match = value.decode("latin-1")
+        scope["path_template"] = TEMPLATE
+        return self._answer(library, path[len(ABOVE) :], if_none_match)
+
+    async def _answer(self, library: Library, image_id: str, if_none_match: str | None) -> Ready:
+        row = await library.picture(parse_image_id(image_id))
+        status, tag, body = _told(row, WHOLE, if_none_match)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"cache-control", CACHE_CONTROL.encode()),
+            (b"etag", tag.encode()),
+        ]
+        if status != 304:
+            headers.append((b"content-length", str(len(body)).encode()))
+        return Ready(status=status, headers=headers, body=body, route=TEMPLATE)
+
+
 def _shown(
     row: Row, selection: Selection, *, status: int = 200, if_none_match: str | None = None
 ) -> Response[bytes]:
-    body = encode(image_view(row, selection))
-    headers = {"etag": etag(row["seq"].get("annotated", 0), body)}
-    if matches(if_none_match, headers["etag"]):
-        return _json(b"", status=304, headers=headers)
-    return _json(body, status=status, headers=headers)
-
-
-def _json(
-    body: bytes, *, status: int = 200, headers: dict[str, str] | None = None
-) -> Response[bytes]:
+    found, tag, body = _told(row, selection, if_none_match)
     return Response(
         body,
-        status_code=status,
+        status_code=found if found == 304 else status,
         media_type=MediaType.JSON,
-        headers={"cache-control": CACHE_CONTROL, **(headers or {})},
+        headers={"cache-control": CACHE_CONTROL, "etag": tag},
     )
+
+
+def _told(row: Row, selection: Selection, if_none_match: str | None) -> tuple[int, str, bytes]:
+    """Return status, ETag and body of what is said of a picture."""
+    body = encode(image_view(row, selection))
+    tag = etag(row["seq"].get("annotated", 0), body)
+    return (304, tag, b"") if matches(if_none_match, tag) else (200, tag, body)

@@ -48,6 +48,25 @@ async def test_everything_known(stage: Stage):
     }
 
 
+async def test_the_short_way_says_what_the_routes_say(stage: Stage):
+    """Who asks from another origin is answered by the routes, who asks for all by a shortcut."""
+    await stage.say(uploaded(tags=["a"]), planned(), inferred(), augmented())
+    routed = {"origin": "http://elsewhere.example"}
+    for path in (IMAGE, image_id(9), "x" * 36):
+        short = await stage.http.get(f"/metadata/images/{path}")
+        long = await stage.http.get(f"/metadata/images/{path}", headers=routed)
+        assert short.status_code == long.status_code
+        bodies = [answer.json() | {"request_id": ""} for answer in (short, long)]
+        assert bodies[0] == bodies[1]
+        headers = [dict(answer.headers) | {"x-request-id": ""} for answer in (short, long)]
+        assert headers[0] == headers[1]
+    known = {"if-none-match": (await stage.get(IMAGE)).headers["etag"]}
+    for headers in (known, known | routed):
+        answer = await stage.http.get(f"/metadata/images/{IMAGE}", headers=headers)
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert answer.headers["etag"] == known["if-none-match"]
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
