@@ -7,6 +7,7 @@ never outlives the service.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -136,6 +137,8 @@ def main() -> None:
     while sys.stdin.read(1):
         pass
     stopped.set()
+    # the service, if it was killed, cannot do it
+    shutil.rmtree(Path(order.socket).parent, ignore_errors=True)
     # what runs in threads is nobody's any more
     os._exit(0)
 

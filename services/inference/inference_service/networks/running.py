@@ -25,6 +25,9 @@ __all__ = ["Runner"]
 R = TypeVar("R")
 log = logs.get(__name__)
 
+#: What the folders are called that sockets are in: with the id of the service's process.
+FOLDER = "inference"
+
 #: Seconds that it may take until it listens; between a death and the next start, at first and at
 #: most; from the end of its input to being killed.
 START_S, FIRST_WAIT_S, LONGEST_WAIT_S, STOP_S = 60.0, 0.2, 10.0, 5.0
@@ -37,7 +40,7 @@ class Runner:
         self._folder = folder
         self._limits = limits
         self._niceness = niceness
-        self._place = Path(tempfile.mkdtemp(prefix="inference-"))
+        self._place: Path | None = None
         self._process: Process | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -45,7 +48,8 @@ class Runner:
 
     @property
     def socket(self) -> str:
-        """Where it listens."""
+        """Where it listens, once it was started."""
+        assert self._place is not None  # noqa: S101  started
         return str(self._place / "runner")
 
     @property
@@ -72,12 +76,14 @@ class Runner:
             with suppress(asyncio.CancelledError):
                 await self._keeping
         await self._end()
-        shutil.rmtree(self._place, ignore_errors=True)
+        if self._place is not None:
+            shutil.rmtree(self._place, ignore_errors=True)
 
     async def start(self) -> None:
         """Start it unless it runs; `trouble` says what is wrong if it does not listen after."""
         async with self._starting:
             if self._keeping is None:
+                self._place = await asyncio.to_thread(_folder_of_ours)
                 await self._launch()
                 self._keeping = asyncio.create_task(self._keep())
 
@@ -98,6 +104,8 @@ class Runner:
             remote.close()
 
     async def _launch(self) -> None:
+        # one that was ended has taken it along
+        Path(self.socket).parent.mkdir(mode=0o700, exist_ok=True)
         with suppress(FileNotFoundError):
             os.unlink(self.socket)  # noqa: PTH108  a socket that nobody listens on any more
         order = Order(
@@ -148,3 +156,23 @@ class Runner:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def _folder_of_ours() -> Path:
+    """Return a new folder of this process, and remove those of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}-*-*"):
+        with suppress(OSError, ValueError):
+            pid = int(folder.name.split("-")[1])
+            if folder.stat().st_uid == os.getuid() and not _runs(pid):
+                shutil.rmtree(folder, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{FOLDER}-{os.getpid()}-"))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
