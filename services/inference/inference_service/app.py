@@ -6,16 +6,19 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+import msgspec
 from imagesystem import platform, web
 from imagesystem.health import Health
 from imagesystem.metrics import Metrics
 from imagesystem.models import Shelf
+from imagesystem.places import Allowance
 from imagesystem.platform import Connect
-from imagesystem.topology import CONSUMERS
+from imagesystem.topology import CONSUMERS, Consumer
 from imagesystem.workers import WorkerPool
 from litestar import Litestar
 
 from inference_service.bodies import FORM_BYTES
+from inference_service.embedder import Embedder
 from inference_service.enquiries import Enquiries
 from inference_service.examination import Examination
 from inference_service.handlers import InferHandler, UploadedHandler
@@ -52,11 +55,19 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
             pool = WorkerPool(settings.worker_count, prepare, niceness=settings.niceness)
             await stack.enter_async_context(pool)
             examination = Examination(
-                pool, models, settings.limits, measures, deadline_s=settings.deadline_s
+                pool,
+                models,
+                settings.limits,
+                measures,
+                deadline_s=settings.deadline_s,
+                wait_s=settings.wait_s,
             )
-            recognition = Recognition(bus, originals, examination, measures)
+            in_hand = Allowance(settings.decoding_bytes)
+            recognition = Recognition(bus, originals, examination, measures, in_hand)
+            enquiries = Enquiries(recognition, examination)
+            measures.waiting.set_function(lambda: pool.waiting + enquiries.waiting)
             app.state.recognition, app.state.settings = recognition, settings
-            app.state.enquiries = Enquiries(recognition, examination)
+            app.state.enquiries = enquiries
             app.state.inventory = Inventory(models, selection, runner, measures)
             app.state.runner = runner
             health.watch("models", lambda: runner.provider_missing)
@@ -67,7 +78,7 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
             }
             for name, handler in handlers.items():
                 consumption = await bus.consume(
-                    CONSUMERS[name], handler.handle, gave_up=handler.gave_up
+                    _in_hand(name, pool.size), handler.handle, gave_up=handler.gave_up
                 )
                 stack.push_async_callback(consumption.stop)
                 health.watch(
@@ -75,6 +86,8 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
                     lambda heard=consumption: heard.healthy,  # type: ignore[misc]
                     vital=name == "inference-uploaded",
                 )
+            embedder = Embedder(enquiries, connected.bucket("examples"), settings.max_upload_bytes)
+            await stack.enter_async_context(connected.questions.answering("embed", embedder.embed))
             for task in TASKS:
                 health.watch(f"model of {task}", partial(recognition.trouble, task), vital=False)
                 health.watch(f"choice for {task}", partial(selection.trouble, task), vital=False)
@@ -88,3 +101,12 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
         lifespan=lifespan,
         max_body_bytes=settings.max_upload_bytes + FORM_BYTES,
     )
+
+
+def _in_hand(name: str, workers: int) -> Consumer:
+    """Return a durable with as many messages in hand as keep the workers busy.
+
+    More than work: while some are looked at, others are read, and answers are said.
+    """
+    count = 2 * workers + 2 if name == "inference-uploaded" else workers + 1
+    return msgspec.structs.replace(CONSUMERS[name], concurrency=count)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -14,6 +16,7 @@ from litestar import Request
 from litestar.datastructures import FormMultiDict, State, UploadFile
 from litestar.exceptions import HTTPException
 
+from inference_service.enquiries import Read
 from inference_service.recognition import Recognition
 from inference_service.settings import Settings
 
@@ -37,8 +40,8 @@ class Named(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ) = msgspec.UNSET
 
 
-async def asked_of(request: Request[None, None, State], recognition: Recognition) -> bytes | str:
-    """Return the bytes of the picture that the body holds or names, or the text that it holds.
+async def asked_of(request: Request[None, None, State], recognition: Recognition) -> Read | str:
+    """Return what reads the picture that the body holds or names, or the text that it holds.
 
     Raises `Rejected`.
     """
@@ -47,7 +50,7 @@ async def asked_of(request: Request[None, None, State], recognition: Recognition
     if content_type == "multipart/form-data":
         with _body_errors(request):
             form = await request.form()
-        return await _file_of(form, request.app.state.settings)
+        return _file_of(form, request.app.state.settings).read
     if content_type == "application/json":
         with _body_errors(request):
             body = await request.body()
@@ -61,7 +64,7 @@ async def asked_of(request: Request[None, None, State], recognition: Recognition
             return named.text
         image_id = parse_image_id(str(named.image_id))
         await recognition.uploaded(image_id)
-        return await recognition.original(image_id)
+        return partial(recognition.original, image_id)
     raise Rejected(
         415,
         "unsupported_media_type",
@@ -93,7 +96,7 @@ def _too_large(settings: Settings, actual: int | str | None) -> Rejected:
     )
 
 
-async def _file_of(form: FormMultiDict, settings: Settings) -> bytes:
+def _file_of(form: FormMultiDict, settings: Settings) -> UploadFile:
     fields = list(form.multi_items())
     unknown = [name for name, _ in fields if name not in FILE_FIELDS]
     files = [value for _, value in fields if isinstance(value, UploadFile)]
@@ -110,7 +113,8 @@ async def _file_of(form: FormMultiDict, settings: Settings) -> bytes:
             400, "too_many_files", "send one picture at a time", allowed=1, actual=len(files)
         )
     (file,) = files
-    data = await file.read()
-    if len(data) > settings.max_upload_bytes:
-        raise _too_large(settings, len(data))
-    return data
+    size = file.file.seek(0, os.SEEK_END)
+    file.file.seek(0)
+    if size > settings.max_upload_bytes:
+        raise _too_large(settings, size)
+    return file

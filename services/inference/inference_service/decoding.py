@@ -18,7 +18,7 @@ from imagesystem.errors import Rejected, Transient
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-__all__ = ["FORMATS", "Picture", "Pixels", "decode"]
+__all__ = ["FORMATS", "Picture", "Pixels", "decode", "decoded_bytes"]
 
 Pixels: TypeAlias = NDArray[np.uint8]
 
@@ -86,6 +86,14 @@ def decode(data: bytes, *, max_pixels: int, side: int) -> Picture:
     width, height = loaded.size if orientation < 5 else loaded.size[::-1]
     whole = Picture(pixels=np.ascontiguousarray(pixels), width=width, height=height)
     return whole.reduced(side)
+
+
+def decoded_bytes(width: int, height: int, media_type: str, side: int) -> int:
+    """Return what the pixels of a picture take while it is decoded, roughly."""
+    factor = max(1, max(width, height) // side)
+    # a JPEG's decoder makes it smaller itself; Pillow takes four bytes for each pixel
+    scale = next(s for s in (8, 4, 2, 1) if s <= factor) if media_type == "image/jpeg" else 1
+    return width * height * 4 // (scale * scale)
 
 
 class _Loaded(msgspec.Struct):

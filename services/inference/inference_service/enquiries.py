@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from typing import TypeAlias
 
 from imagesystem.errors import Rejected, Transient
+from imagesystem.places import Places
+from imagesystem.poison import Poison
 from imagesystem.workers import WorkerDied
 
 from inference_service.answers import EmbeddingAnswer
@@ -15,9 +20,12 @@ from inference_service.models import Result
 from inference_service.networks.network import Network, embed_text
 from inference_service.recognition import Recognition
 
-__all__ = ["Enquiries"]
+__all__ = ["Enquiries", "Read"]
 
-#: Pictures that may wait for each worker before whoever asks over HTTP is turned away.
+#: Returns the bytes of a picture; called when there is a place for them.
+Read: TypeAlias = Callable[[], Awaitable[bytes]]
+
+#: Who may wait for each worker before whoever asks is turned away.
 MOST_WAITING = 16
 
 
@@ -27,6 +35,15 @@ class Enquiries:
     def __init__(self, recognition: Recognition, examination: Examination) -> None:
         self._recognition = recognition
         self._examination = examination
+        size = examination.pool.size
+        # One more than work: the next picture is read while the workers are busy.
+        self._places = Places(size + 1, MOST_WAITING * size, _too_busy)
+        self._poison = Poison()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        return self._places.waiting
 
     async def result(self, image_id: str, task: str) -> Result:
         """Return what a task has said about an image; raises as `uploaded` does, and
@@ -41,37 +58,37 @@ class Enquiries:
 
     async def drawn(self, image_id: str, task: str, result: Result, side: int) -> bytes:
         """Return a PNG of an image with a result drawn on it; raises as `answer` does."""
-        self._admit()
-        try:
-            return await self._examination.drawn(
-                await self._recognition.original(image_id), task, result, side
+        async with self._places.taken():
+            data = await self._recognition.original(image_id)
+            return await self._poison.tried(
+                f"{image_id} drawn", lambda: self._examination.drawn(data, task, result, side)
             )
-        except WorkerDied as error:
-            raise _unprocessable() from error
 
-    async def answer(self, data: bytes, task: str) -> tuple[Verdict, Result]:
+    async def answer(self, read: Read, task: str) -> tuple[Verdict, Result]:
         """Return one task's verdict and result, for somebody who waits.
 
         Raises `Rejected`: what decoding raises, 422 `unprocessable_picture` (it kills its
         worker), 422 and the task's own code; `Transient`: `too_busy`, `deadline_exceeded`,
         `model_failing`, and the task's own code.
         """
-        self._admit()
-        if not self._recognition.allows(task):
-            raise Transient(f"{task}: {self._recognition.trouble(task)}", code="model_failing")
+        async with self._places.taken():
+            if not self._recognition.allows(task):
+                raise Transient(f"{task}: {self._recognition.trouble(task)}", code="model_failing")
+            data = await read()
+            name = f"{hashlib.sha256(data).hexdigest()} {task}"
+            return await self._poison.tried(name, lambda: self._answer(data, task))
+
+    async def _answer(self, data: bytes, task: str) -> tuple[Verdict, Result]:
         last: Verdict | None = None
-        try:
-            async with aclosing(self._examination.verdicts(data, [task])) as verdicts:
-                async for verdict in verdicts:
-                    if verdict.task == task or verdict.result is None:
-                        last = verdict
-        except WorkerDied as error:
-            raise _unprocessable() from error
+        async with aclosing(self._examination.verdicts(data, [task])) as verdicts:
+            async for verdict in verdicts:
+                if verdict.task == task or verdict.result is None:
+                    last = verdict
         assert last is not None  # noqa: S101  the task, or what it needs, has a verdict
         if last.result is not None:
             return last, last.result
         if last.code == WorkerDied.code:
-            raise _unprocessable()
+            raise WorkerDied(last.message)
         if last.transient:
             raise Transient(last.message, code=last.code)
         raise Rejected(422, last.code, last.message)
@@ -81,7 +98,6 @@ class Enquiries:
 
         Raises `Rejected` 422 `no_text_encoder`, `Transient` as `answer` does.
         """
-        self._admit()
         model = self._recognition.models["embedding"]
         if not isinstance(model.run, Network) or model.run.spec.file("text") is None:
             raise Rejected(
@@ -90,10 +106,8 @@ class Enquiries:
                 f"{model.name} embeds pictures alone; a pair as clip-vit-b32 embeds texts too",
             )
         started = time.perf_counter()
-        try:
+        async with self._places.taken():
             found = await self._examination.pool.run(embed_text, model.run, text)
-        except WorkerDied as error:
-            raise Rejected(422, "unprocessable_text", "its worker died of it") from error
         return EmbeddingAnswer(
             model=model.name,
             model_version=model.version,
@@ -101,13 +115,6 @@ class Enquiries:
             result=found,
         )
 
-    def _admit(self) -> None:
-        pool = self._examination.pool
-        if pool.waiting >= MOST_WAITING * pool.size:
-            raise Transient("too many pictures are waiting for a worker", code="too_busy")
 
-
-def _unprocessable() -> Rejected:
-    return Rejected(
-        422, "unprocessable_picture", "the picture cannot be processed: its worker died"
-    )
+def _too_busy() -> Transient:
+    return Transient("too many pictures are waiting for a worker", code="too_busy")

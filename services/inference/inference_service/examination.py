@@ -8,11 +8,13 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 
-from imagesystem.errors import Transient
+from imagesystem.errors import Transient, Unavailable
+from imagesystem.events import Uploaded
 from imagesystem.workers import WorkerPool
 
 from inference_service.breakers import Breakers
-from inference_service.looking import Began, Decoded, Limits, Told, Verdict, look
+from inference_service.decoding import decoded_bytes
+from inference_service.looking import LEAST_SIDE, Began, Decoded, Limits, Told, Verdict, look
 from inference_service.measures import Measures
 from inference_service.models import Findings, Model, Models, Result
 from inference_service.overlays import draw
@@ -32,6 +34,7 @@ class Examination:
         measures: Measures,
         *,
         deadline_s: float,
+        wait_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pool = pool
@@ -40,7 +43,13 @@ class Examination:
         self._limits = limits
         self._measures = measures
         self._deadline_s = deadline_s
-        measures.waiting.set_function(lambda: pool.waiting)
+        self._wait_s = wait_s
+
+    def weight(self, uploaded: Uploaded, tasks: Sequence[str]) -> int:
+        """Return how many bytes a picture takes while it is looked at, as a file and as pixels."""
+        side = max(LEAST_SIDE, *(self.models[task].side for task in tasks))
+        pixels = decoded_bytes(uploaded.width, uploaded.height, uploaded.media_type, side)
+        return uploaded.size_bytes + pixels
 
     async def verdicts(
         self,
@@ -63,7 +72,7 @@ class Examination:
         merely asks can make others go without.
 
         Raises what `look` raises, `Transient` `worker_died` or `deadline_exceeded` when no task
-        had begun.
+        had begun; `Unavailable` when no worker was free in time for an image that was uploaded.
         """
         queue: asyncio.Queue[Verdict | None] = asyncio.Queue()
         work = asyncio.create_task(
@@ -139,7 +148,10 @@ class Examination:
                     deadline_s=self._deadline_s,
                     called="look " + " ".join(model.task for model in left),
                     patient=patient,
+                    wait_s=self._wait_s if of else None,
                 )
+            except Unavailable:
+                raise
             except Transient as error:
                 if heard.running is None:
                     raise  # nothing had begun: the picture as a whole is to blame, or nobody

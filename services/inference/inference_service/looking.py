@@ -20,7 +20,16 @@ from inference_service.decoding import Picture, decode
 from inference_service.models import Findings, Model, Result
 from inference_service.tasks import TASKS
 
-__all__ = ["Began", "Decoded", "Limits", "Told", "Verdict", "look", "prepare_worker"]
+__all__ = [
+    "LEAST_SIDE",
+    "Began",
+    "Decoded",
+    "Limits",
+    "Told",
+    "Verdict",
+    "look",
+    "prepare_worker",
+]
 
 #: A side long enough for every model that measures.
 LEAST_SIDE = 64

@@ -21,6 +21,7 @@ from imagesystem.events import (
     encode,
 )
 from imagesystem.objects import Bucket
+from imagesystem.places import Allowance
 from imagesystem.topology import CONSUMERS
 
 from inference_service.examination import Examination
@@ -39,13 +40,22 @@ MOST_BYTES = 256 * 1024
 
 
 class Recognition:
-    """Pictures in, facts out."""
+    """Pictures in, facts out.
+
+    `in_hand`: bytes of pictures that were uploaded, from when one is read until it is looked at.
+    """
 
     def __init__(
-        self, bus: Bus, originals: Bucket, examination: Examination, measures: Measures
+        self,
+        bus: Bus,
+        originals: Bucket,
+        examination: Examination,
+        measures: Measures,
+        in_hand: Allowance,
     ) -> None:
         self._bus = bus
         self._originals = originals
+        self._in_hand = in_hand
         self._examination = examination
         self._measures = measures
 
@@ -161,17 +171,20 @@ class Recognition:
         self, image_id: str, tasks: Sequence[str], known: Known, patient: bool
     ) -> AsyncGenerator[Verdict, None]:
         needs = {need for task in tasks for need in TASKS[task].needs if need not in tasks}
-        verdicts = self._examination.verdicts(
-            await self.original(image_id),
-            tasks,
-            found=known.results(needs),
-            without=[need for need in needs if known.failed(need)],
-            patient=patient,
-            of=image_id,
-        )
-        async with aclosing(verdicts):
-            async for verdict in verdicts:
-                yield verdict
+        uploaded = known.current(Uploaded)  # a replica that lags does not have it yet
+        weight = self._examination.weight(uploaded, tasks) if uploaded is not None else 0
+        async with self._in_hand.taken(weight):
+            verdicts = self._examination.verdicts(
+                await self.original(image_id),
+                tasks,
+                found=known.results(needs),
+                without=[need for need in needs if known.failed(need)],
+                patient=patient,
+                of=image_id,
+            )
+            async with aclosing(verdicts):
+                async for verdict in verdicts:
+                    yield verdict
 
     async def hand_over(self, image_id: str, tasks: Iterable[str]) -> None:
         """Leave tasks to durables of their own: each with its own attempts, pause and end.

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 from imagesystem.settings import ServiceSettings
+from imagesystem.topology import CONSUMERS
 from imagesystem.workers import usable_cores, usable_memory
 
 from inference_service.looking import Limits
@@ -48,6 +49,14 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     max_pixels: Annotated[
         int, msgspec.Meta(ge=1, description="pixels of the largest picture that is decoded")
     ] = 100_000_000
+    decoding_bytes: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1,
+            description="bytes of uploaded pictures in hand at a time, as files and as pixels; a "
+            "larger one is looked at alone",
+        ),
+    ] = 512 * 1024**2
     max_upload_bytes: Annotated[
         int, msgspec.Meta(ge=1, description="bytes of the largest file that may be sent here")
     ] = 50 * 1024 * 1024
@@ -118,6 +127,14 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
         """How many worker processes to start: by default one per core, if memory allows."""
         each = max(WORKER_BYTES.get(task, PLAIN_WORKER_BYTES) for task in self.planned_tasks)
         return self.workers or max(1, min(usable_cores(), usable_memory() // each))
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds for which an uploaded picture waits for a worker before it is put back.
+
+        With the time that it may take one they fit into what its handler has.
+        """
+        return max(5.0, CONSUMERS["inference-uploaded"].deadline_s - self.deadline_s - 10.0)
 
     @property
     def models_folder(self) -> Path:

@@ -3,64 +3,22 @@
 from __future__ import annotations
 
 import math
-import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from imagesystem.events import Box, Embedding, Faces, Labels, Objects
-from imagesystem.models import BadModel, InputSpec, Shelf
-from inference_service.decoding import Picture
-from inference_service.networks.batching import Batching, BatchLimits
-from inference_service.networks.host import Host, HostLimits, Key
-from inference_service.networks.network import Network, model_of, try_out
+from imagesystem.events import Embedding, Faces, Labels, Objects
+from imagesystem.models import InputSpec, Shelf
+from inference_service.networks.host import Host, Key
+from inference_service.networks.network import Network, model_of
 from inference_service.networks.preparation import Feed, prepare
-from inference_service.networks.sessions import Session
 from inference_service.networks.suppression import suppress
 
 from services.inference.tests import onnx_models
+from services.inference.tests.hosted import black, near, say, seen
 from services.inference.tests.onnx_models import CELL, install
-
-BATCH = BatchLimits(most=4, wait_s=0.01)
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path / "models")
-
-
-@pytest.fixture
-def host(shelf: Shelf) -> Host:
-    return Host(shelf, HostLimits(threads=1, batch=BATCH))
-
-
-def say(host: Host, task: str, name: str, picture: Picture) -> Any:
-    model = model_of(task, host.shelf.model(name), host)
-    assert isinstance(model.run, Network)
-    return model.run.answer(picture, {}, host)
-
-
-def black(width: int, height: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return np.zeros((height, width, 3), np.uint8)
-
-
-def seen(pixels: np.ndarray[Any, np.dtype[np.uint8]], whole: int = 1) -> Picture:
-    """Return pixels as a picture that was `whole` times as large before it was reduced."""
-    height, width = pixels.shape[:2]
-    return Picture(pixels=pixels, width=width * whole, height=height * whole)
-
-
-def near(box: Box, left: float, top: float, width: float, height: float) -> bool:
-    places = (box.x, box.y, box.width, box.height)
-    return all(
-        math.isclose(place, wanted, abs_tol=1.0)
-        for place, wanted in zip(places, (left, top, width, height), strict=True)
-    )
-
 
 LAYOUTS = {
     "yolox": onnx_models.yolox,
@@ -293,192 +251,6 @@ def test_a_picture_is_fed_as_the_model_wants_it() -> None:
     pixels[..., 0], pixels[..., 2] = 255, 51
     feed = Feed(size=(8, 8), fit="stretch", channels="bgr", mean=(0.1, 0, 0), std=(0.5, 1, 2))
     assert prepare(seen(pixels), feed).tensor[0, :, 0, 0] == pytest.approx([0.2, 0, 0.5])
-
-
-# -- micro-batching
-
-
-def asked_together(batching: Batching, inputs: list[dict[str, Any]]) -> list[Any]:
-    """Ask for all at once; returns outputs or errors."""
-    found: list[Any] = [None] * len(inputs)
-
-    def ask(number: int) -> None:
-        try:
-            found[number] = batching.answer(inputs[number])
-        except Exception as error:  # noqa: BLE001
-            found[number] = error
-
-    threads = [threading.Thread(target=ask, args=(n,)) for n in range(len(inputs))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
-
-
-def test_what_comes_together_is_run_together(tmp_path: Path) -> None:
-    path = tmp_path / "m.onnx"
-    path.write_bytes(onnx_models.classifier())
-    session = Session(path, "cpu", 1)
-    sizes: list[int] = []
-
-    def run(inputs: Any) -> Any:
-        sizes.append(len(inputs["picture"]))
-        return session.run(inputs)
-
-    batching = Batching(run, BatchLimits(most=4, wait_s=5.0), free=session.signature.free)
-    inputs = [{"picture": np.full((1, 3, 8, 8), n, np.float32)} for n in range(8)]
-    found = asked_together(batching, inputs)
-    batching.stop()
-    assert sizes == [4, 4]
-    for number, outputs in enumerate(found):
-        assert outputs["logits"] == pytest.approx(np.full((1, 3), 10.0 * number))
-    assert (batching.tally.pictures, batching.tally.batches) == (8, 2)
-
-
-def test_a_model_of_one_picture_is_run_for_each(tmp_path: Path) -> None:
-    path = tmp_path / "m.onnx"
-    path.write_bytes(onnx_models.classifier(batch=1))
-    session = Session(path, "cpu", 1)
-    batching = Batching(session.run, BatchLimits(most=4, wait_s=5.0), free=session.signature.free)
-    inputs = [{"picture": np.full((1, 3, 8, 8), n, np.float32)} for n in range(3)]
-    found = asked_together(batching, inputs)
-    batching.stop()
-    assert [float(outputs["logits"][0, 0]) for outputs in found] == pytest.approx([0, 10, 20])
-    assert batching.tally.batches == 3
-
-
-def test_one_bad_picture_in_a_batch_fails_alone() -> None:
-    def run(inputs: Any) -> Any:
-        if (inputs["x"] < 0).any():
-            raise ValueError("negative")
-        return {"y": inputs["x"] * 2}
-
-    batching = Batching(run, BatchLimits(most=3, wait_s=5.0), free=True)
-    found = asked_together(batching, [{"x": np.array([value])} for value in (1, -1, 3)])
-    batching.stop()
-    assert isinstance(found[1], ValueError)
-    assert (found[0]["y"][0], found[2]["y"][0]) == (2, 6)
-
-
-def test_outputs_without_a_batch_axis_are_not_mixed_up() -> None:
-    batching = Batching(
-        lambda inputs: {"y": inputs["x"].sum(keepdims=True)},
-        BatchLimits(most=3, wait_s=5.0),
-        free=True,
-    )
-    found = asked_together(batching, [{"x": np.array([value])} for value in (1, 2, 3)])
-    batching.stop()
-    assert [int(outputs["y"][0]) for outputs in found] == [1, 2, 3]
-
-
-def test_pictures_of_different_shapes_are_not_run_together() -> None:
-    batching = Batching(
-        lambda inputs: {"y": inputs["x"]}, BatchLimits(most=2, wait_s=5.0), free=True
-    )
-    inputs = [{"x": np.zeros((1, length))} for length in (2, 3, 2, 3)]
-    found = asked_together(batching, inputs)
-    batching.stop()
-    assert [outputs["y"].shape for outputs in found] == [(1, 2), (1, 3), (1, 2), (1, 3)]
-
-
-# -- what cannot be used
-
-
-def test_what_is_no_model_is_told_in_one_line(host: Host) -> None:
-    spec = install(
-        host.shelf, "made", "classifier", ("labels",), {"image": b"no model"}, classes=("a",)
-    )
-    with pytest.raises(BadModel, match=r"^image.onnx: onnxruntime .* cannot load it: .+"):
-        try_out(host.shelf.folder, spec.name, host)
-
-
-def test_an_opset_from_the_future_is_told(host: Host) -> None:
-    body = onnx_models.classifier(opset=99)
-    install(host.shelf, "made", "classifier", ("labels",), {"image": body}, classes=("a", "b", "c"))
-    with pytest.raises(BadModel, match=r"(?i)opset"):
-        try_out(host.shelf.folder, "made", host)
-
-
-def test_changed_files_are_not_run(host: Host) -> None:
-    spec = install(
-        host.shelf,
-        "made",
-        "classifier",
-        ("labels",),
-        {"image": onnx_models.classifier()},
-        classes=("a", "b", "c"),
-    )
-    path = host.shelf.path(spec, spec.files[0])
-    path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(BadModel, match=f"is not what it was: .*{spec.files[0].sha256}"):
-        try_out(host.shelf.folder, "made", host)
-    with pytest.raises(BadModel, match="is not what it was"):
-        say(host, "labels", "made", seen(black(8, 8)))
-
-
-@pytest.mark.parametrize(
-    ("kind", "tasks", "body", "classes", "told"),
-    [
-        ("yolov8", ("objects",), onnx_models.yolox(), ("a", "b"), r"a yolov8 says .*this one"),
-        ("yolox", ("objects",), onnx_models.yolov8(), ("a", "b"), r"a yolox says \(1, 8400, 5"),
-        ("dfine", ("objects",), onnx_models.yolov8(), ("a", "b"), r"labels, boxes and scores"),
-        ("yolox", ("objects",), onnx_models.yolox(), ("a",), "knows 2 classes, and 1 names"),
-        ("yunet", ("faces",), onnx_models.yolox(), (), "a yunet says cls_8"),
-        ("classifier", ("labels",), onnx_models.classifier(), ("a",), "and 1 names are given"),
-        (
-            "classifier",
-            ("labels",),
-            onnx_models.classifier(channels=4),
-            ("a", "b", "c"),
-            r"a picture is \(n, 3, height, width\)",
-        ),
-        ("encoder", ("embedding",), onnx_models.text_encoder(), (), "a picture is"),
-    ],
-)
-def test_a_model_that_is_not_of_its_kind_is_told(
-    host: Host, kind: str, tasks: tuple[str, ...], body: bytes, classes: tuple[str, ...], told: str
-) -> None:
-    install(host.shelf, "made", kind, tasks, {"image": body}, classes=classes)
-    with pytest.raises(BadModel, match=told):
-        try_out(host.shelf.folder, "made", host)
-
-
-def test_a_device_that_is_not_there_is_not_replaced_in_silence(shelf: Shelf) -> None:
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("there is one")
-    install(
-        shelf,
-        "made",
-        "classifier",
-        ("labels",),
-        {"image": onnx_models.classifier()},
-        classes=("a", "b", "c"),
-    )
-    asked = Host(shelf, HostLimits(provider="cuda"))
-    with pytest.raises(BadModel, match="PROVIDER=cuda: this onnxruntime has"):
-        try_out(shelf.folder, "made", asked)
-
-
-def test_idle_networks_are_closed_and_opened_again(shelf: Shelf) -> None:
-    now = [0.0]
-    host = Host(shelf, HostLimits(idle_s=60, batch=BATCH), clock=lambda: now[0])
-    install(
-        shelf,
-        "made",
-        "classifier",
-        ("labels",),
-        {"image": onnx_models.classifier()},
-        classes=("a", "b", "c"),
-    )
-    before = say(host, "labels", "made", seen(black(8, 8)))
-    now[0] = 59.0
-    assert host.close_idle() == []
-    assert [loaded.key.model for loaded in host.loaded()] == ["made"]
-    now[0] = 61.0
-    assert [key.model for key in host.close_idle()] == ["made"]
-    assert host.loaded() == []
-    assert say(host, "labels", "made", seen(black(8, 8))) == before
 
 
 def test_a_size_that_the_model_leaves_open_is_told_by_its_input(host: Host) -> None:
