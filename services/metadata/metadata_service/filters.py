@@ -7,19 +7,14 @@ language (`TERMS`); OpenAPI, the documentation and the tests are made from the s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
+from msgspec import Meta
+
+from metadata_service.choices import Choice, Part, Traits
 from metadata_service.documents import Orientation
-from metadata_service.kinds import (
-    Area,
-    Choice,
-    Colours,
-    Field,
-    Filter,
-    Paired,
-    Part,
-    Traits,
-)
+from metadata_service.kinds import Field, Filter
+from metadata_service.notations import Area, Colours, Paired
 from metadata_service.parameters import COUNT, TEXT
 from metadata_service.places import Box, Circle
 from metadata_service.queries import Condition
@@ -42,6 +37,8 @@ Format = Literal["jpeg", "png", "webp", "avif", "gif", "bmp", "tiff"]
 MediaType = Literal[
     "image/jpeg", "image/png", "image/webp", "image/avif", "image/gif", "image/bmp", "image/tiff"
 ]
+#: As people may give.
+STARS = Annotated[int, Meta(ge=0, le=5)]
 ListedStatus = Literal["pending", "ready", "partial", "failed"]
 KindName = Literal["photo", "graphic", "document"]
 
@@ -71,13 +68,25 @@ FIELDS: tuple[Field, ...] = (
     Field(
         "label",
         "labels",
-        Paired("scored", float, 0.0, "label, or label:score with the least score (0-1)"),
+        Paired(
+            "scored",
+            float,
+            least=0.0,
+            most=1.0,
+            form="label, or label:score with the least score (0-1)",
+        ),
         "was given this label",
     ),
     Field(
         "object",
         "objects",
-        Paired("counted", int, 1, "class, or class:count with the least count"),
+        Paired(
+            "counted",
+            int,
+            least=1,
+            most=1_000_000,
+            form="class, or class:count with the least count",
+        ),
         "shows such a thing",
     ),
     Field("faces", "faces", Numbers(COUNT), "faces in the picture, as far as anybody has looked"),
@@ -101,7 +110,7 @@ FIELDS: tuple[Field, ...] = (
         Numbers(float),
         "sharpness, see the analysis",
     ),
-    Field("rating", "rating", Numbers(COUNT), "stars that people gave it, 0 to 5"),
+    Field("rating", "rating", Numbers(STARS), "stars that people gave it, 0 to 5"),
     Field("album", "albums", Choice(TEXT, many="any_of"), "the id of an album that it is in"),
     Field("group", "group", Choice(TEXT, many="any_of"), "the group of duplicates it is one of"),
     Field("uploaded", "uploaded.uploaded_at", Moments(), "uploaded"),
@@ -110,10 +119,15 @@ FIELDS: tuple[Field, ...] = (
     Field(
         "near",
         "location",
-        Area(Circle.parse),
-        "taken around a place: latitude,longitude,kilometres",
+        Area(Circle.parse, "latitude,longitude,kilometres"),
+        "taken around a place",
     ),
-    Field("box", "location", Area(Box.parse), "taken inside west,south,east,north (degrees)"),
+    Field(
+        "box",
+        "location",
+        Area(Box.parse, "west,south,east,north in degrees"),
+        "taken inside",
+    ),
 )
 
 FILTERS: dict[str, Filter] = {

@@ -13,7 +13,7 @@ from metadata_service.edits import Edit, Edits, image_deleted, unknown_image
 from metadata_service.etags import Precondition
 from metadata_service.queries import Page, Query, Row
 from metadata_service.remembering import Remembered
-from metadata_service.search.facets import FACETS, Counts
+from metadata_service.search.facets import FACETS, Counts, named
 from metadata_service.settings import Settings
 from metadata_service.stats import TOP, Stats, told
 from metadata_service.store import Store
@@ -96,9 +96,10 @@ class Library:
         """Return how often values occur among the pictures found; may be a few seconds old."""
         wanted = [FACETS[name] for name in dict.fromkeys(names)]
         key = (_whole(query), tuple(facet.name for facet in wanted))
-        return await self._counts.get(
+        counts = await self._counts.get(
             key, lambda: self._store.facets(query, wanted, self._count_max)
         )
+        return named(counts, wanted)
 
     async def stats(self) -> Stats:
         """Return counts over all pictures; may be some seconds old."""

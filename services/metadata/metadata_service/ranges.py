@@ -59,6 +59,8 @@ class Numbers:
         first, _, last = text.partition("..")
         ends: tuple[tuple[Operator, str], ...] = (("at_least", first), ("at_most", last))
         found = tuple(self._condition(field, operator, end) for operator, end in ends if end)
+        if len(found) == len(ends) and found[0].value > found[1].value:
+            raise _turned(field, first, last)
         return found or (self._condition(field, "equals", text),)
 
     def _condition(self, field: Field, operator: Operator, text: str) -> Condition:
@@ -97,6 +99,8 @@ class Moments:
             if not first and not last:
                 raise _not_a_moment(field, text)
             begin, end = first and self._span(field, first), last and self._span(field, last)
+            if begin and end and begin[0] > end[0]:
+                raise _turned(field, first, last)
             found = [(begin[0], "at_least")] if begin else []
             found += [(end[1], "less")] if end else []
         else:
@@ -119,6 +123,11 @@ class Moments:
             return span(text)
         except ValueError as error:
             raise _not_a_moment(field, text) from error
+
+
+def _turned(field: Field, first: str, last: str) -> Rejected:
+    told = f"{field.name}={first[:50]}..{last[:50]} is empty: the lesser end comes first"
+    return Rejected(400, "invalid_parameter", told)
 
 
 def _not_a_moment(field: Field, text: str) -> Rejected:

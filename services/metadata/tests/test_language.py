@@ -25,7 +25,11 @@ TERM_NODES: st.SearchStrategy[Node] = st.builds(
     negated=st.booleans(),
 )
 TEXT_NODES: st.SearchStrategy[Node] = st.builds(
-    Text, text=ANYTHING.filter(lambda text: bool(text.strip())), negated=st.booleans()
+    Text,
+    text=st.one_of(ANYTHING, st.sampled_from(["OR", "AND"])).filter(
+        lambda text: bool(text.strip())
+    ),
+    negated=st.booleans(),
 )
 
 
@@ -112,6 +116,12 @@ def test_times():
     assert len(meaning("taken:2023..").conditions) == 1
 
 
+def test_words_of_other_languages_can_be_looked_for():
+    assert nodes('"OR" or') == [Text(text="OR"), Text(text="or")]
+    assert printed([Text(text="OR"), Text(text="or")]) == '"OR" or'
+    assert printed([Term(name="tag", comparison=">", values=("=",))]) == 'tag>"="'
+
+
 def test_words():
     wanted = meaning('Käse "two  Words" -dog -"x y"').words
     assert wanted is not None
@@ -147,6 +157,14 @@ def test_words():
         ("status:done", 7, "status='done'"),
         ("has:wings", 4, "has='wings'"),
         ("mp>nan", 3, "megapixels='nan'"),
+        ("label:cat:2", 6, "(0-1)"),
+        ("object:cat:1.5", 7, "least count"),
+        ("faces:3..1", 6, "is empty: the lesser end comes first"),
+        ("taken:2025..2024", 6, "is empty"),
+        ("rating:6", 7, "<= 5"),
+        ("cat OR dog", 4, "give alternatives with commas"),
+        ("cat AND dog", 4, "there is no AND"),
+        ("cat -NOT", 5, "there is no NOT"),
         ("-cat", 0, "what to look for"),
         ("!!!", 0, "no word"),
         ("x " * 51, 100, "50 parts"),

@@ -11,6 +11,7 @@ from metadata_service.colours import distance, lab
 from metadata_service.derivation import DERIVED, derive
 from metadata_service.documents import Document
 from metadata_service.filters import FILTERS
+from metadata_service.search.facets import FACETS
 from metadata_service.views import PATHS, ImageView
 
 from services.metadata.tests.conftest import Open, Stage
@@ -200,6 +201,16 @@ async def test_facets_count_all_that_is_found(full: Stage):
     counts = [each["count"] for each in facets["values"]["tag"]]
     assert counts == sorted(counts, reverse=True)
     assert all(isinstance(each["value"], int) for each in facets["values"]["year"])
+
+
+async def test_what_facets_tell_can_be_asked_for(full: Stage):
+    names = [name for name in FACETS if name != "year"]
+    answer = await full.http.get("/metadata/search", params={"facets": ",".join(names)})
+    for name, values in answer.json()["facets"]["values"].items():
+        for value in values[:3]:
+            asked = {"q": f'{name}:"{value["value"]}"', "total": "true", "limit": 1}
+            found = (await full.http.get("/metadata/search", params=asked)).json()
+            assert found.get("total") == value["count"], (asked, found)
 
 
 async def test_a_total_beyond_what_is_counted(open_stage: Open):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from metadata_service.filters import MEDIA_TYPES
 from metadata_service.queries import Row
 
-__all__ = ["FACETS", "VALUES", "Counts", "Facet", "FacetName", "Value", "tallied"]
+__all__ = ["FACETS", "VALUES", "Counts", "Facet", "FacetName", "Value", "named", "tallied"]
 
 FacetName: TypeAlias = Literal[
     "camera",
@@ -32,14 +33,19 @@ VALUES = 20
 
 
 class Facet(msgspec.Struct, frozen=True, kw_only=True):
-    """A field whose values are counted: `many` where a picture has several, `year` of a time."""
+    """A field whose values are counted: `many` where a picture has several, `year` of a time.
+
+    `names`: what values are called by the filter of the same name, if not as they are.
+    """
 
     name: FacetName
     path: str
     many: bool = False
     year: bool = False
+    names: Mapping[str, str] = {}
 
 
+FORMAT_NAMES = {media_type: name for name, media_type in MEDIA_TYPES.items()}
 FACETS: dict[str, Facet] = {
     facet.name: facet
     for facet in (
@@ -48,7 +54,7 @@ FACETS: dict[str, Facet] = {
         Facet(name="object", path="objects.name", many=True),
         Facet(name="colour", path="colours", many=True),
         Facet(name="kind", path="kind"),
-        Facet(name="format", path="uploaded.media_type"),
+        Facet(name="format", path="uploaded.media_type", names=FORMAT_NAMES),
         Facet(name="status", path="status"),
         Facet(name="orientation", path="orientation"),
         Facet(name="faces", path="faces"),
@@ -72,6 +78,18 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
     counted: int
     values: dict[str, list[Value]]
+
+
+def named(counts: Counts, facets: Iterable[Facet]) -> Counts:
+    """Return the counts with the values called as filters call them."""
+    values = dict(counts.values)
+    for facet in facets:
+        if facet.names:
+            values[facet.name] = [
+                Value(value=facet.names.get(str(each.value), each.value), count=each.count)
+                for each in values[facet.name]
+            ]
+    return Counts(counted=counts.counted, values=values)
 
 
 def tallied(rows: Sequence[Row], facets: Iterable[Facet]) -> Counts:

@@ -34,6 +34,12 @@ _BARE_WORD = re.compile(r'[^\s"]+')
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SPACE = re.compile(r"\s*")
+#: What other languages have; here it would be looked for as a word, and nothing be found.
+_ELSEWHERE = {
+    "OR": "there is no OR: give alternatives with commas, tag:cat,dog",
+    "AND": "there is no AND: all parts must hold anyway",
+    "NOT": "there is no NOT: put a minus before what must not be",
+}
 
 
 class Term(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +152,8 @@ def _node(text: str, position: int) -> tuple[Node, int]:
     if head is None:
         word = _BARE_WORD.match(text, start)
         assert word is not None  # noqa: S101  neither space nor quote
+        if word[0] in _ELSEWHERE:
+            raise _wrong(f"{_ELSEWHERE[word[0]]} (in quotes it is a word)", start)
         return Text(text=word[0], negated=negated), word.end()
     comparison = cast("Comparison", head[2].replace("=", ":") if head[2] == "=" else head[2])
     values, end = _values(text, head.end(), head[1])
@@ -186,10 +194,14 @@ def _past_space(text: str, position: int) -> int:
 
 def _printed(node: Node) -> str:
     if isinstance(node, Term):
-        values = (each if _BARE_VALUE.fullmatch(each) else _quotes(each) for each in node.values)
+        # `a>=` is a comparison, so that a value that begins so is quoted.
+        bare = (_BARE_VALUE.fullmatch(each) and each[0] != "=" for each in node.values)
+        values = (
+            each if as_is else _quotes(each) for each, as_is in zip(node.values, bare, strict=True)
+        )
         return f"{node.name}{node.comparison}{','.join(values)}"
-    bare = _BARE_WORD.fullmatch(node.text) and node.text[0] != "-" and not _HEAD.match(node.text)
-    return node.text if bare else _quotes(node.text)
+    plain = _BARE_WORD.fullmatch(node.text) and node.text[0] != "-" and not _HEAD.match(node.text)
+    return node.text if plain and node.text not in _ELSEWHERE else _quotes(node.text)
 
 
 def _quotes(text: str) -> str:
