@@ -25,6 +25,8 @@ from tests.containers.servers import (
 
 BINARIES = Path(sys.executable).parent
 BACKEND = "TEST_BACKEND"
+#: Markers of tests that need servers.
+WITH_SERVERS = ("contract", "integration", "e2e", "faults", "containers")
 
 Process = subprocess.Popen[bytes] | ContainerProcess
 
@@ -41,6 +43,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # by the environment: tests of services import this module, and are run without it as well
     os.environ[BACKEND] = config.getoption("--backend")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `-n`, what needs servers runs in one process, so that they are started once."""
+    for item in items:
+        if any(item.get_closest_marker(name) for name in WITH_SERVERS):
+            item.add_marker(pytest.mark.xdist_group("servers"))
 
 
 def in_containers() -> bool:
