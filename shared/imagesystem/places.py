@@ -21,18 +21,18 @@ class Places:
         self._places = asyncio.Semaphore(places)
         self._most_waiting = most_waiting
         self._refused = refused
-        self._waiting = 0
+        self.waiting = 0
 
     @asynccontextmanager
     async def taken(self) -> AsyncIterator[None]:
         """Wait for a place and have it; raises what `refused` returns when too many wait."""
-        if self._waiting >= self._most_waiting:
+        if self.waiting >= self._most_waiting:
             raise self._refused()
-        self._waiting += 1
+        self.waiting += 1
         try:
             await self._places.acquire()
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
         try:
             yield
         finally:
