@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any, TypeAlias, cast
@@ -18,12 +18,16 @@ from litestar.types import Receive, Send
 from image_service.conditions import decide, http_date, requested_range
 from image_service.filenames import disposition
 
-__all__ = ["Representation", "Streamed", "answer", "unchanged"]
+__all__ = ["VALIDATORS", "Representation", "Streamed", "answer", "fields_of", "unchanged"]
 
 log = logs.get(__name__)
 
 #: Returns the bytes from a first to before a last, in pieces; raises before the first piece.
 Open: TypeAlias = Callable[[int, int], Awaitable[AsyncIterator[bytes]]]
+
+
+#: The headers that a 304 has as well.
+VALIDATORS = ("etag", "last-modified", "cache-control", "vary")
 
 
 class Representation(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +47,7 @@ class Representation(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, cache_status=status)
 
     def validators(self) -> dict[str, str]:
-        """Return the headers that a 304 has as well."""
+        """Return the headers called `VALIDATORS`."""
         headers = {
             "etag": self.etag,
             "last-modified": http_date(self.modified_at),
@@ -67,7 +71,8 @@ def unchanged(
     request: Request[Any, Any, Any], representation: Representation
 ) -> ASGIResponse | None:
     """Return a 304 if the client has what it asks for; raises `Rejected` 412."""
-    verdict = decide(_fields(request), representation.etag, representation.modified_at)
+    fields = fields_of(request.scope["headers"])
+    verdict = decide(fields, representation.etag, representation.modified_at)
     if verdict == "send":
         return None
     return ASGIResponse(status_code=304, headers=representation.validators())
@@ -84,7 +89,8 @@ async def answer(
     if request.method == "HEAD":
         # Ranges are for GET; a HEAD answers what a GET without one would.
         return ASGIResponse(headers={**headers, "content-length": str(size)}, is_head_response=True)
-    span = requested_range(_fields(request), size, representation.etag, representation.modified_at)
+    fields = fields_of(request.scope["headers"])
+    span = requested_range(fields, size, representation.etag, representation.modified_at)
     start, stop = span or (0, size)
     headers["content-length"] = str(stop - start)
     if span is not None:
@@ -94,10 +100,10 @@ async def answer(
     )
 
 
-def _fields(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """Return the request's headers by lower-case name; repeated ones joined, as lists are."""
+def fields_of(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by lower-case name; repeated ones joined, as lists are."""
     fields: dict[str, str] = {}
-    for raw_name, raw_value in request.scope["headers"]:
+    for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         fields[name] = f"{fields[name]}, {value}" if name in fields else value
     return fields

@@ -31,6 +31,7 @@ from image_service.originals import Originals
 from image_service.parameters import Interpreter
 from image_service.places import Places
 from image_service.presets import Presets
+from image_service.revisits import Revisits
 from image_service.routes import ROUTES
 from image_service.settings import Settings
 from image_service.shelf import Shelf
@@ -64,7 +65,7 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
         measures=metrics,
         routes=ROUTES,
         lifespan=lifespan,
-        shortcut=hot,
+        shortcut=Revisits(hot),
         dependencies={"gallery": Provide(_provide_gallery, sync_to_thread=False)},
     )
 

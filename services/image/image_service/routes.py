@@ -119,7 +119,7 @@ async def _original(
     )
     if (not_modified := unchanged(request, representation)) is not None:
         return not_modified
-    if not _all_of_a_small_one(request, original):
+    if request.method == "HEAD" or original.size_bytes > SMALL_BYTES:
         open_ = partial(gallery.originals.open, original)
         return await answer(request, representation, original.size_bytes, open_)
     name, data = await gallery.small_original(original)
@@ -127,12 +127,6 @@ async def _original(
         headers = {**representation.described(), "content-length": str(len(data))}
         gallery.hot.keep(request.scope, headers, name, [original.image_id], rendition=False)
     return await answer(request, representation, len(data), partial(_in_one_piece, data))
-
-
-def _all_of_a_small_one(request: AnyRequest, original: Uploaded) -> bool:
-    """Say whether this asks for a whole original that may be kept in memory."""
-    whole = request.method == "GET" and "range" not in request.headers
-    return whole and original.size_bytes <= SMALL_BYTES
 
 
 async def _rendition(

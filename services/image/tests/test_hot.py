@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from image_service.known import Known
 from image_service.measures import Measures
+from image_service.revisits import Revisits
 from image_service.shelf import Shelf
 from imagesystem.bus.memory import MemoryBus
 from imagesystem.bus.tailing import MemoryDoorbell
@@ -51,6 +52,79 @@ async def test_who_wants_something_particular_gets_it_of_a_hot_url_too(http, url
     head = await http.head(url)
     assert (head.content, head.headers["content-length"]) == (b"", str(len(whole.content)))
     assert (await http.get(f"{url}&w=40")).status_code == 400
+
+
+@pytest.fixture
+def short_cuts(monkeypatch) -> list[int]:
+    """The statuses of what was answered before the routes; what was just said is known at once."""
+    statuses: list[int] = []
+    shortcut = Revisits.__call__
+
+    def counted(self, scope):
+        ready = shortcut(self, scope)
+        if ready is not None:
+            statuses.append(ready.status)
+        return ready
+
+    monkeypatch.setattr(Revisits, "__call__", counted)
+    monkeypatch.setattr(Known, "UNSETTLED_S", 0.0)
+    return statuses
+
+
+@pytest.mark.parametrize("query", ["?w=30", ""])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("if-none-match", "{etag}")],
+        [("if-none-match", '"other", W/{etag}')],
+        [("if-none-match", '"other"')],
+        [("if-match", '"other"')],
+        [("if-modified-since", "Fri, 02 Jan 2026 03:04:05 GMT")],
+        [("if-modified-since", "Thu, 01 Jan 2026 03:04:05 GMT")],
+        [("range", "bytes=10-19")],
+        [("range", "bytes=-5"), ("if-range", "{etag}")],
+        [("range", "bytes=-5"), ("if-range", '"other"')],
+        [("range", "bytes=0-1"), ("range", "bytes=3-4")],
+        [("range", "bytes=9999999-")],
+        [("range", "pages=1")],
+        [("range", "bytes=0-0"), ("if-none-match", "{etag}")],
+        [],
+    ],
+)
+async def test_what_follows_from_a_hot_url_is_what_the_routes_answer(
+    http, upload, platform, short_cuts, query, headers
+):
+    said = await upload(saved(gradient(90, 60), "JPEG", comment=b"hot"), width=90, height=60)
+    await platform.bus.settle()
+    url = f"/image/images/{said.image_id}{query}"
+    while not short_cuts:
+        whole = await http.get(url)
+    short_cuts.clear()
+    asked = [(name, text.format(etag=whole.headers["etag"])) for name, text in headers]
+    for method in ("GET", "HEAD"):
+        hot = await http.request(method, url, headers=asked)
+        # (Where an origin may matter, the routes are asked.)
+        routed = await http.request(method, url, headers=[*asked, ("origin", "http://a.example")])
+        for answer in (hot, routed):
+            answer.headers.pop("x-request-id")
+        assert (hot.status_code, hot.headers) == (routed.status_code, routed.headers)
+        if hot.status_code < 400:
+            assert hot.content == routed.content
+            assert hot.status_code in short_cuts
+        elif method == "GET":
+            assert hot.json()["code"] == routed.json()["code"]
+
+
+async def test_what_is_in_memory_needs_no_bucket_for_its_parts(http, upload, platform):
+    data = saved(gradient(90, 60), "JPEG", comment=b"parts")
+    said = await upload(data, width=90, height=60)
+    url = f"/image/images/{said.image_id}"
+    part = {"range": "bytes=5-8"}
+    assert (await http.get(url, headers=part)).content == data[5:9]
+    bucket = platform.bucket("originals")
+    await bucket.delete(await bucket.info(said.image_id))
+    assert (await http.get(url, headers=part)).content == data[5:9]
+    assert (await http.get(url)).content == data
 
 
 async def test_a_hot_url_that_is_negotiated_is_hot_for_each_kind_of_client(http, upload):

@@ -262,6 +262,22 @@ async def test_a_fact_without_its_object_is_no_broken_answer(http, upload, platf
     assert_problem(await http.get(url), 404, "object_missing")
 
 
+async def test_a_large_original_is_streamed_range_after_range(http, upload, delete, platform):
+    """Also after it was written anew: deleted and uploaded again, its pieces have other names."""
+    data = os.urandom(1_200_000)
+    for _ in range(2):
+        original = await upload(data)
+        url = f"/image/images/{original.image_id}"
+        for start in (0, 500_000, 1_100_000):
+            response = await http.get(url, headers={"range": f"bytes={start}-{start + 99_999}"})
+            assert (response.status_code, response.content) == (206, data[start : start + 100_000])
+        bucket = platform.bucket("originals")
+        await bucket.put(original.image_id, data)  # as an operator may, from a backup
+        assert (await http.get(url)).content == data
+        await delete(original.image_id)
+        assert (await http.get(url, headers={"range": "bytes=0-9"})).status_code == 410
+
+
 async def test_an_outage_is_an_answer_that_says_when_to_come_back(http, upload, platform):
     url = f"/image/images/{(await upload(b'never asked for before')).image_id}"
     for port in (platform.bus, platform.bucket("originals")):
