@@ -44,7 +44,10 @@ async def registry(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Na
     """The registry's connection: the streams are there, originals can be written."""
     with nats_server(tmp_path_factory.mktemp("nats")) as server:
         settings = ServiceSettings(nats_url=f"nats://127.0.0.1:{server.port}")
-        async with open_platform(settings, Health("registry"), Metrics()) as platform:
+        async with (
+            open_platform(settings, Health("registry"), Metrics()) as platform,
+            open_platform(settings, Health("metadata"), Metrics()),  # has what inference reads
+        ):
             yield platform
 
 
