@@ -44,8 +44,10 @@ from metadata_service.reruns import routes as rerun_routes
 from metadata_service.resolving import RESOLUTIONS, Resolver
 from metadata_service.routes import ROUTES, Pictures
 from metadata_service.search import routes as search_routes
+from metadata_service.search.meaning import Meanings
 from metadata_service.settings import Settings
 from metadata_service.similarity import routes as similarity_routes
+from metadata_service.similarity.embedder import Embedder
 from metadata_service.similarity.wiring import open_gallery
 from metadata_service.store import OpenStore, Store
 from metadata_service.timeline import Timelines
@@ -92,6 +94,12 @@ def create_app(
             ):
                 app.state.rebuilder, app.state.office = rebuilder, office
                 app.state.gallery, app.state.duplicates = gallery, duplicates
+                app.state.embedder = embedder = Embedder(
+                    connected.questions,
+                    connected.bucket("examples"),
+                    timeout_s=settings.embed_timeout_s,
+                )
+                app.state.meanings = Meanings(embedder, gallery, app.state.library)
                 handlers = Handlers(read_model, measures)
                 facts = await connected.bus.consume(CONSUMERS[FACTS], handlers.fact)
                 resolver = Resolver(store, connected.bus, connected.bucket("manifests"))
@@ -153,8 +161,10 @@ def create_app(
             "store": Provide(_store, sync_to_thread=False),
             "albums": Provide(album_routes.provide_albums, sync_to_thread=False),
             "bulk": Provide(bulk_routes.provide_desk, sync_to_thread=False),
+            "embedder": Provide(similarity_routes.provide_embedder, sync_to_thread=False),
             "gallery": Provide(similarity_routes.provide_gallery, sync_to_thread=False),
             "duplicates": Provide(duplicate_routes.provide_duplicates, sync_to_thread=False),
+            "meanings": Provide(search_routes.provide_meanings, sync_to_thread=False),
             "hub": Provide(feed_routes.provide_hub, sync_to_thread=False),
             "press": Provide(export_routes.provide_press, sync_to_thread=False),
             "office": Provide(webhook_routes.provide_office, sync_to_thread=False),

@@ -308,11 +308,6 @@ async def test_a_cursor_goes_with_its_order(full: Stage):
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_cursor")
 
 
-async def test_no_model_understands_text(stage: Stage):
-    answer = await stage.http.get("/metadata/search", params={"text": "a cat on a sofa"})
-    assert (answer.status_code, answer.json()["code"]) == (422, "no_text_encoder")
-
-
 async def test_statistics(open_stage: Open):
     async with open_stage(stats_kept_s=0.0) as stage:
         empty = (await stage.http.get("/metadata/stats")).json()

@@ -131,12 +131,6 @@ async def test_bad_examples(stage: Stage, body: bytes, status: int, code: str):
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
 
 
-async def test_a_picture_is_sent_to_inference_first(stage: Stage):
-    answer = await stage.http.post("/metadata/similar", files={"file": ("a.png", b"\x89PNG")})
-    assert (answer.status_code, answer.json()["code"]) == (415, "send_a_vector")
-    assert "/inference/embedding" in answer.json()["detail"]
-
-
 async def test_pictures_without_an_embedding_say_why(stage: Stage):
     missing = await stage.http.get(f"/metadata/images/{image_id(9)}/similar")
     assert (missing.status_code, missing.json()["code"]) == (404, "unknown_image")

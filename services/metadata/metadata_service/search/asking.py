@@ -57,7 +57,8 @@ _WORDS: tuple[Parameter, ...] = (
     Parameter(
         name="min_score",
         type=SCORE,
-        description="leave out what fits the words of `q` less well (default 1)",
+        description="leave out what fits the words of `q` less well (default 1), or what is "
+        "further from `text`: the least cosine",
     ),
 )
 #: What says which pictures, and what the list takes besides.
@@ -86,15 +87,17 @@ def asked(
 ) -> tuple[Query, Selection]:
     """Return the page that the parameters ask for, and which fields; raises `Rejected` 400.
 
-    `best_first`: where words are looked for and no order is given, the best match comes first.
+    `best_first`: where words or a meaning are looked for and no order is given, the best match
+    comes first. A meaning (`text`) knows no other order, and `min_score` is its own.
     """
-    query = found(given)
+    meant = given.get("text") is not None
+    query = found({**given, "min_score": None} if meant else given)
     limit = settings.list_default if given["limit"] is None else given["limit"]
     within("LIST_MAX", settings.list_max, limit)
     sort, after = NEWEST, None
     if given["sort"] is not None:
         sort = SORTS[given["sort"]]
-    elif best_first and query.words is not None:
+    elif best_first and (meant or query.words is not None):
         sort = RELEVANCE
     if given["cursor"] is not None:
         ours = sort
@@ -106,7 +109,15 @@ def asked(
                 f"the cursor is of an order by {sort.name}",
                 allowed=sort.name,
             )
-    if sort is RELEVANCE and query.words is None:
+    if meant and sort is not RELEVANCE:
+        raise Rejected(
+            400,
+            "invalid_parameter",
+            "what is searched by text is in the order of relevance",
+            allowed=RELEVANCE.name,
+            actual=sort.name,
+        )
+    if sort is RELEVANCE and query.words is None and not meant:
         raise Rejected(
             400, "invalid_parameter", "sort=relevance needs words in q to be relevant to"
         )

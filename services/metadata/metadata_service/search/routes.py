@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from imagesystem.errors import Rejected
 from litestar import MediaType, Request, Response, get
+from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import SkipValidation
@@ -19,16 +20,18 @@ from metadata_service.parameters import Parameter, read
 from metadata_service.queries import Page, Query, Row, Sort
 from metadata_service.search.asking import LISTED_BY, asked
 from metadata_service.search.facets import FACETS, Counts
-from metadata_service.search.words import explained
+from metadata_service.search.meaning import Compared, Meanings
+from metadata_service.search.words import Match, explained
 from metadata_service.settings import Settings
 from metadata_service.views import ImageList, Selection, encode, image_view, matched
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "provide_meanings"]
 
 AnyRequest = Request[Any, Any, Any]
 #: A list changes as pictures arrive.
 CACHE_CONTROL = "private, no-cache"
 NAMES = Annotated[str, msgspec.Meta(max_length=300)]
+MEANT = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 SEARCHED_BY: dict[str, Parameter] = LISTED_BY | {
     row.name: row
     for row in (
@@ -40,17 +43,22 @@ SEARCHED_BY: dict[str, Parameter] = LISTED_BY | {
         ),
         Parameter(
             name="text",
-            type=NAMES,
-            description="search by meaning (needs a model that understands text and pictures)",
+            type=MEANT,
+            description="search by meaning: pictures that show what this says, nearest first, of "
+            "those that meet q and the filters (needs a model that understands texts and pictures)",
         ),
     )
 }
 
 
 class Found(ImageList, frozen=True, kw_only=True):
-    """A page of what a search found, and the counts of facets where asked for."""
+    """A page of what a search found, and the counts of facets where asked for.
+
+    `compared`: where it was searched by meaning; each `score` is the cosine then.
+    """
 
     facets: Counts | msgspec.UnsetType = msgspec.UNSET
+    compared: Compared | msgspec.UnsetType = msgspec.UNSET
 
 
 @get(
@@ -84,7 +92,7 @@ async def list_images(
     responses={
         200: ResponseSpec(Found, generate_examples=False, description="A page, best match first")
     },
-    summary="Search by words, by everything known, or both",
+    summary="Search by words, by meaning, by everything known, or all of it",
     tags=["images"],
 )
 async def search(
@@ -92,21 +100,23 @@ async def search(
     library: NamedDependency[SkipValidation[Library]],
     cursors: NamedDependency[SkipValidation[Cursors]],
     settings: NamedDependency[SkipValidation[Settings]],
+    meanings: NamedDependency[SkipValidation[Meanings]],
 ) -> Response[bytes]:
     """Return the pictures that meet the query and every filter, and why.
 
     `q` is a line of words and terms. Where words are looked for, each picture says in which
-    fields they were found (`matches`), and what that is worth (`score`, the sum).
+    fields they were found (`matches`), and what that is worth (`score`, the sum). With `text`,
+    the picture's embedding is what matches.
     """
     given = read(request.query_params.multi_items(), SEARCHED_BY)
-    if given["text"] is not None:
-        raise Rejected(
-            422,
-            "no_text_encoder",
-            "no model that understands both text and pictures is active here: search for words "
-            "with q, or install one (docs/how-to/search.md)",
-        )
     query, selection = asked(given, cursors, settings, best_first=True)
+    if given["text"] is not None:
+        _inapplicable(given, "total", "facets")
+        least = -1.0 if given["min_score"] is None else given["min_score"]
+        page, compared = await meanings.page(given["text"], query, least)
+        items = [_meant(row, selection, given["text"]) for row in page.rows]
+        found = {"items": items, "next": _next(page, query.sort, cursors), "count": len(items)}
+        return _json(found | {"compared": compared})
     page, total, facets = await asyncio.gather(
         library.page(query),
         _total(library, query, given["total"]),
@@ -116,6 +126,16 @@ async def search(
 
 
 ROUTES = [list_images, search]
+
+
+def _inapplicable(given: Row, *names: str) -> None:
+    for name in names:
+        if given[name]:
+            raise Rejected(
+                400,
+                "parameter_not_applicable",
+                f"text brings pictures into an order and leaves none out: ask for {name} without",
+            )
 
 
 async def _total(library: Library, query: Query, wanted: bool) -> Row:
@@ -149,6 +169,11 @@ def _item(row: Row, query: Query, selection: Selection) -> Row:
     return matched(view, row["score"], explained(row["words"], query.words))
 
 
+def _meant(row: Row, selection: Selection, text: str) -> Row:
+    why = Match(field="embedding", words=[text], score=row["score"])
+    return matched(image_view(row, selection), row["score"], [why])
+
+
 def _next(page: Page, sort: Sort, cursors: Cursors) -> str | None:
     return cursors.write(sort, page.next) if page.next else None
 
@@ -157,3 +182,9 @@ def _json(body: Row) -> Response[bytes]:
     return Response(
         encode(body), media_type=MediaType.JSON, headers={"cache-control": CACHE_CONTROL}
     )
+
+
+def provide_meanings(state: State) -> Meanings:
+    """Return what the lifespan opened."""
+    meanings: Meanings = state.meanings
+    return meanings

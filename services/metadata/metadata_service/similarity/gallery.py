@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
+import numpy as np
 from imagesystem import logs
 from imagesystem.bus import Received
 from imagesystem.errors import Rejected
@@ -96,6 +97,39 @@ class Gallery:
         held = self.spaces.get(look.space)
         row = held.rows.row_of(image_id) if held is not None else None
         return None if held is None or row is None else (look.space, held.rows.vector(row))
+
+    def size(self, space: Space) -> int:
+        """Return how many pictures have a vector there."""
+        held = self.spaces.get(space)
+        return 0 if held is None else len(held)
+
+    def require(self, space: Space) -> bool:
+        """Say whether there is anything to compare a vector of this model with.
+
+        Raises `Rejected` 409 `no_vectors` where pictures have vectors, but of other models alone.
+        """
+        if not self.size(space) and any(map(len, self.spaces.values())):
+            raise Rejected(
+                409,
+                "no_vectors",
+                f"no picture has a vector of {space.model} {space.model_version} yet; have them "
+                "made: image-system rerun --task embedding --missing "
+                f"--not-by '{space.model} {space.model_version}'",
+            )
+        return self.size(space) > 0
+
+    def cosines(self, space: Space, vector: Vector, image_ids: Iterable[str]) -> dict[str, float]:
+        """Return the cosines between a vector and those of the pictures that have one there.
+
+        To six digits, and always the same for the same two vectors: pages can rest on them.
+        """
+        rows, wide = self.collection(space).rows, vector.astype(np.float64)
+        found = {}
+        for image_id in image_ids:
+            row = rows.row_of(image_id)
+            if row is not None:
+                found[image_id] = round(float(rows.vector(row).astype(np.float64) @ wide), 6)
+        return found
 
     async def nearest(self, space: Space, vector: Vector, count: int) -> list[Found]:
         """Return the pictures nearest to a vector, nearest first.

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
 from imagesystem.errors import Rejected
 from imagesystem.ids import parse_image_id
 from litestar import MediaType, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.exceptions import SerializationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, SkipValidation
 
 from metadata_service.library import Library
 from metadata_service.openapi import operation
 from metadata_service.parameters import Parameter, read
+from metadata_service.settings import Settings
+from metadata_service.similarity.bodies import content_type, pieces_of
+from metadata_service.similarity.embedder import Embedder
+from metadata_service.similarity.examples import example_of, example_operation, given_vector
 from metadata_service.similarity.gallery import Gallery
-from metadata_service.similarity.vectors import MAX_DIMENSIONS, Space, Vector, unit
+from metadata_service.similarity.vectors import Space, Vector
 from metadata_service.views import LISTED, ImageView, image_view
 
-__all__ = ["ROUTES", "provide_gallery"]
+__all__ = ["ROUTES", "provide_embedder", "provide_gallery"]
 
 AnyRequest = Request[Any, Any, Any]
 LIMIT = Annotated[int, msgspec.Meta(ge=1, le=1000)]
@@ -46,19 +46,6 @@ PARAMETERS: dict[str, Parameter] = {
 _encode = msgspec.json.Encoder().encode
 
 
-class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to look for: a picture that is here (`image_id`), or a vector of a model.
-
-    `vector`: numbers, or little-endian float32 in base64, as `POST /inference/embedding` answers
-    (its `model`, `model_version` and `result.vector`); of any length, it is scaled to 1.
-    """
-
-    image_id: str | None = None
-    vector: list[float] | str | None = None
-    model: str | None = None
-    model_version: str | None = None
-
-
 class Alike(msgspec.Struct, frozen=True, kw_only=True):
     """A picture, and how near it is: the cosine between the vectors."""
 
@@ -73,6 +60,10 @@ class AlikeList(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     model_version: str
     count: int
+
+
+#: Media types of bodies that are a picture or bring one.
+PICTURES = ("image/", "application/octet-stream", "multipart/form-data")
 
 
 SAID = {200: ResponseSpec(AlikeList, generate_examples=False, description="Nearest first")}
@@ -101,7 +92,8 @@ async def similar_images(
 @post(
     "/metadata/similar",
     status_code=200,
-    operation_class=operation(PARAMETERS),
+    request_max_body_size=None,  # see `similarity.bodies`
+    operation_class=example_operation(PARAMETERS),
     responses=SAID,
     summary="Pictures that look like an example",
     tags=["similar"],
@@ -110,68 +102,40 @@ async def similar_to_example(
     request: AnyRequest,
     gallery: NamedDependency[SkipValidation[Gallery]],
     library: NamedDependency[SkipValidation[Library]],
+    embedder: NamedDependency[SkipValidation[Embedder]],
+    settings: NamedDependency[SkipValidation[Settings]],
 ) -> Response[bytes]:
-    """Return the pictures whose vectors are nearest to a vector, or to that of a picture."""
+    """Return the pictures nearest to a picture, to one that is here, or to a vector.
+
+    A picture is the body itself (`image/*`) or the field `file` of a form; it is not kept.
+    """
     given = read(request.query_params.multi_items(), PARAMETERS)
-    example = await _example(request)
+    kind = content_type(request)
+    if kind.startswith(PICTURES):
+        pieces = pieces_of(request, settings.max_upload_bytes)
+        space, vector = await embedder.picture(pieces)
+        if not gallery.require(space):
+            return _listed([], space)
+        return await _answer(gallery, library, space, vector, given)
+    if kind not in ("application/json", ""):
+        raise Rejected(
+            415,
+            "unsupported_media_type",
+            "send a picture, a form with one, or JSON with an image_id or a vector",
+            allowed="image/*, multipart/form-data, application/json",
+            actual=kind[:100],
+        )
+    example = await example_of(request)
     if example.image_id is not None:
         image_id = parse_image_id(example.image_id)
         space, vector = await _of_image(gallery, library, image_id)
         return await _answer(gallery, library, space, vector, given, but=image_id)
-    vector = _vector(example.vector)
+    vector = given_vector(example)
     space = Space(example.model or "", example.model_version or "", len(vector))
     return await _answer(gallery, library, space, vector, given)
 
 
 ROUTES = [similar_images, similar_to_example]
-
-
-async def _example(request: AnyRequest) -> Example:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind.startswith(("image/", "multipart/", "application/octet-stream")):
-        raise Rejected(
-            415,
-            "send_a_vector",
-            "pictures are not taken here: POST it to /inference/embedding, and send `model`, "
-            "`model_version` and `result.vector` of the answer as JSON",
-            allowed="application/json",
-            actual=kind,
-        )
-    try:
-        example = msgspec.convert(await request.json(), Example)
-    except (msgspec.MsgspecError, SerializationException) as error:
-        raise Rejected(400, "invalid_request", str(error)) from error
-    if (example.image_id is None) == (example.vector is None):
-        raise Rejected(400, "invalid_request", "give either `image_id` or `vector`")
-    if example.vector is not None and not (example.model and example.model_version):
-        raise Rejected(
-            400, "invalid_request", "`vector` needs the `model` and `model_version` that made it"
-        )
-    return example
-
-
-def _vector(given: list[float] | str | None) -> Vector:
-    try:
-        if isinstance(given, str):
-            raw = base64.b64decode(given, validate=True)
-            values = np.frombuffer(raw, dtype="<f4").astype(np.float64)
-        else:
-            values = np.array(given, dtype=np.float64)
-    except (binascii.Error, ValueError, OverflowError) as error:
-        raise Rejected(400, "invalid_vector", f"vector: {error}") from error
-    if not 0 < len(values) <= MAX_DIMENSIONS:
-        raise Rejected(
-            400,
-            "limit_exceeded",
-            f"a vector has 1 to {MAX_DIMENSIONS} dimensions",
-            limit="dimensions",
-            allowed=MAX_DIMENSIONS,
-            actual=len(values),
-        )
-    vector = unit(values)
-    if vector is None:
-        raise Rejected(400, "invalid_vector", "the vector has no direction: it is 0, or not finite")
-    return vector
 
 
 async def _of_image(gallery: Gallery, library: Library, image_id: str) -> tuple[Space, Vector]:
@@ -207,6 +171,10 @@ async def _answer(
         for each in near
         if (row := rows.get(each.image_id)) is not None
     ][:limit]
+    return _listed(items, space)
+
+
+def _listed(items: list[dict[str, Any]], space: Space) -> Response[bytes]:
     answer = {
         "items": items,
         "model": space.model,
@@ -222,3 +190,9 @@ def provide_gallery(state: State) -> Gallery:
     """Return the gallery that the lifespan opened."""
     gallery: Gallery = state.gallery
     return gallery
+
+
+def provide_embedder(state: State) -> Embedder:
+    """Return what the lifespan opened."""
+    embedder: Embedder = state.embedder
+    return embedder
