@@ -48,16 +48,26 @@ def rerun(
         str,
         typer.Option(metavar="VERSION", help="Images whose answer is of a version before this."),
     ] = "",
+    not_by: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="Images whose answer is of another model than this; its version may follow, "
+            "after a space.",
+        ),
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     url: Url = "",
 ) -> None:
     """Ask for a task again where its answer is absent or outdated, and nowhere else."""
-    if not missing and not older_than:
-        raise typer.BadParameter("give --missing, --older-than VERSION, or both")
+    if not missing and not older_than and not not_by:
+        raise typer.BadParameter("give --missing, --older-than VERSION or --not-by MODEL")
     wanted: dict[str, Any] = {"task": task, "missing": missing, "dry_run": dry_run}
     if older_than:
         wanted["older_than"] = older_than
+    if not_by:
+        wanted["not_by"] = not_by
     where = url.rstrip("/") or rebuilding.ingress(data_dir.absolute())
     counts = rebuilding.rerun(where, foreground.wide_console(), wanted)
     typer.echo(rebuilding.sum_up(counts, dry_run=dry_run))

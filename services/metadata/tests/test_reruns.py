@@ -50,6 +50,17 @@ async def test_what_is_older_than_a_version(stage: Stage, images: list[str]):
     assert (counts["absent"], counts["outdated"], counts["asked"]) == (2, 1, 1)
 
 
+async def test_what_another_model_has_answered(stage: Stage, images: list[str]):
+    answer = await stage.http.get(f"/metadata/images/{images[1]}")
+    model = answer.json()["inferred"]["analysis"]["model"]
+    asked, counts = await asked_for(stage, not_by=f"{model} 2", dry_run=True)
+    assert (counts["outdated"], counts["current"]) == (1, 1)
+    asked, counts = await asked_for(stage, not_by=model)
+    assert (asked, counts["current"]) == ([], 2)
+    asked, _ = await asked_for(stage, not_by="another")
+    assert asked == sorted(images[1:3])
+
+
 async def test_both(stage: Stage, images: list[str]):
     asked, _ = await asked_for(stage, missing=True, older_than="2")
     assert asked == sorted([images[0], images[1], images[3]])

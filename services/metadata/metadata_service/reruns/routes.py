@@ -26,14 +26,16 @@ _encode = msgspec.json.Encoder().encode
 
 
 class RerunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to ask for again: `missing`, `older_than` a version, or both.
+    """What to ask for again: `missing`, `older_than` a version, `not_by` a model; one or more.
 
-    `task`: one of the contract's; `dry_run`: count only.
+    `task`: one of the contract's; `not_by`: a model's name, or name and version with a space
+    between; `dry_run`: count only.
     """
 
     task: Annotated[str, msgspec.Meta(max_length=100)]
     missing: bool = False
     older_than: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
+    not_by: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
     dry_run: bool = False
 
 
@@ -68,12 +70,13 @@ async def begin_rerun(
             "unknown_task",
             f"task {data.task!r} is none of {', '.join(sorted(INFERRED))}",
         )
-    if not data.missing and data.older_than is None:
-        raise Rejected(400, "nothing_wanted", "set missing, older_than, or both")
+    if not data.missing and data.older_than is None and data.not_by is None:
+        raise Rejected(400, "nothing_wanted", "set missing, older_than or not_by")
     wanted = Wanted(
         task=data.task,
         missing=data.missing,
         older_than=data.older_than,
+        not_by=data.not_by,
         dry_run=data.dry_run,
     )
     return Stream(

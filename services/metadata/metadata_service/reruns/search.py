@@ -29,11 +29,15 @@ WAIT_S = 1.0
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which images: without an answer of `task`, with one of a version before `older_than`."""
+    """Which images: without an answer of `task`, with one of a version before `older_than`.
+
+    Or with one of any model but `not_by`: a name, or a name and a version with a space between.
+    """
 
     task: str
     missing: bool = False
     older_than: str | None = None
+    not_by: str | None = None
     dry_run: bool = False
 
 
@@ -77,7 +81,7 @@ async def _look(
         if answer is None:
             counts.absent += 1
             needed = wanted.missing
-        elif wanted.older_than is not None and is_older(answer.model_version, wanted.older_than):
+        elif _is_outdated(answer, wanted):
             counts.outdated += 1
             needed = True
         else:
@@ -117,6 +121,14 @@ async def _ask(bus: Bus, task: str, image_id: str) -> bool:
             await asyncio.sleep(WAIT_S)
         else:
             return True
+
+
+def _is_outdated(answer: Inferred, wanted: Wanted) -> bool:
+    if wanted.not_by is not None:
+        name, _, version = wanted.not_by.partition(" ")
+        if answer.model != name or (version and answer.model_version != version):
+            return True
+    return wanted.older_than is not None and is_older(answer.model_version, wanted.older_than)
 
 
 def is_older(version: str, than: str) -> bool:
