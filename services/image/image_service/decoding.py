@@ -10,8 +10,9 @@ from pathlib import Path
 
 from imagesystem.errors import Rejected, Transient
 from PIL import AvifImagePlugin, ExifTags, Image
+from PIL.PngImagePlugin import PngImageFile
 
-from image_service import colours, heap
+from image_service import colours, heap, png
 from image_service.geometry import ORIENTATIONS, Box, Orientation, Size
 from image_service.limits import Limits, too_many_pixels
 
@@ -53,11 +54,12 @@ def open_(source: bytes, limits: Limits) -> Image.Image:
     pixels = image.width * image.height
     if pixels > limits.max_pixels:
         raise too_many_pixels(pixels, limits)
-    if image.format == "PNG":
+    if isinstance(image, PngImageFile):
         # Pillow's getexif() loads a PNG, and a second load() after a failed one "succeeds" with
         # what there is: corrupt pixels would be served as blank ones.
         try:
-            image.load()
+            if not png.fill(image, source):
+                image.load()
         except Exception as error:  # decoders of untrusted bytes raise anything
             raise undecodable(error, limits) from error
     return image
