@@ -2,16 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
-import signal
 
 import pytest
 from image_service.app import create_app
-from image_service.renditions import render
 from image_service.settings import Settings
 from imagesystem.memory import MemoryPlatform
 from imagesystem.testing import client
-from imagesystem.workers import WorkerPool
 from PIL import Image
 
 RED = (200, 30, 30)
@@ -166,37 +162,6 @@ async def test_deleting_an_image_drops_its_renditions(http, upload, delete, plat
     await platform.bus.settle()
     assert await cached(original.image_id) == 0
     assert await cached(other.image_id) == 2
-
-
-@pytest.fixture
-def poison(monkeypatch):
-    """Pictures that kill the process that decodes them."""
-    run = WorkerPool.run
-
-    async def poisoned(self, function, *args, **options):
-        deadly = function is render and args[0].endswith(b"POISON")
-        return await run(self, *((_die,) if deadly else (function, *args)), **options)
-
-    monkeypatch.setattr(WorkerPool, "run", poisoned)
-
-
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-async def test_a_picture_that_kills_its_decoder_is_refused_and_the_others_are_served(
-    http, upload, poison
-):
-    deadly = await upload(picture(80, 60) + b"POISON")
-    innocent = [await upload(picture(80, 50 + number)) for number in range(4)]
-    first, *others = await asyncio.gather(
-        http.get(f"/image/images/{deadly.image_id}?width=10"),
-        *(http.get(f"/image/images/{image.image_id}?width=10") for image in innocent),
-    )
-    assert (first.status_code, first.json()["code"]) == (422, "unprocessable_picture")
-    assert [other.status_code for other in others] == [200] * 4
-    again = await http.get(f"/image/images/{deadly.image_id}?width=11")
-    assert again.json()["code"] == "unprocessable_picture"
 
 
 async def test_the_age_is_a_setting(upload, platform: MemoryPlatform):
