@@ -26,9 +26,8 @@ __all__ = [
     "pixel_of",
     "resampled",
     "scaled",
-    "warp_affine",
     "warp_field",
-    "warp_perspective",
+    "warp_matrix",
 ]
 
 #: OpenCV counts warped pixels in 16-bit integers.
@@ -121,8 +120,14 @@ def _check_sides(image: Image, after: Size) -> None:
         raise TooLarge("side", MAX_SIDE, longest)
 
 
-def warp_affine(
-    image: Image, move: Affine, *, interpolation: str, border: str, fill: str, **_: object
+def warp_matrix(
+    image: Image,
+    move: Affine | Homography,
+    *,
+    interpolation: str,
+    border: str,
+    fill: str,
+    **_: object,
 ) -> Image:
     """Return the picture moved by `move`; parameters as declared in this module.
 
@@ -131,30 +136,10 @@ def warp_affine(
     if move.is_identity and move.size == size_of(image):
         return image
     _check_sides(image, move.size)
+    warp = cv2.warpAffine if isinstance(move, Affine) else cv2.warpPerspective
 
     def kernel(array: NDArray[Any], value: list[float]) -> NDArray[Any]:
-        return cv2.warpAffine(
-            array,
-            move.pixel_matrix,
-            move.size,
-            flags=INTERPOLATIONS[interpolation],
-            borderMode=BORDERS[border],
-            borderValue=value,
-        )
-
-    return resampled(image, kernel, interpolation=interpolation, border=border, fill=fill)
-
-
-def warp_perspective(
-    image: Image, move: Homography, *, interpolation: str, border: str, fill: str, **_: object
-) -> Image:
-    """Return the picture moved by `move`; raises `TooLarge` as `warp_affine` does."""
-    if move.is_identity and move.size == size_of(image):
-        return image
-    _check_sides(image, move.size)
-
-    def kernel(array: NDArray[Any], value: list[float]) -> NDArray[Any]:
-        return cv2.warpPerspective(
+        return warp(
             array,
             move.pixel_matrix,
             move.size,
@@ -169,7 +154,7 @@ def warp_perspective(
 def warp_field(
     image: Image, move: Field, *, interpolation: str, border: str, fill: str, **_: object
 ) -> Image:
-    """Return the picture moved by `move`; raises `TooLarge` as `warp_affine` does."""
+    """Return the picture moved by `move`; raises `TooLarge` as `warp_matrix` does."""
     if not move.nodes.any():
         return image
     _check_sides(image, move.size)

@@ -12,7 +12,7 @@ from augmentation_service.engine.declarations import GeometricOperation, Placeme
 from augmentation_service.engine.errors import BadLabels
 from augmentation_service.engine.images import Size
 from augmentation_service.engine.moves import Affine, Move
-from augmentation_service.engine.warping import warp_affine
+from augmentation_service.engine.warping import warp_matrix
 
 __all__ = ["Mask", "check_masks", "join_masks", "move_masks"]
 
@@ -58,7 +58,7 @@ def join_masks(
             part[:] = 0
             if index < len(masks):
                 mask = masks[index].astype(first.dtype)[..., None]
-                moved = warp_affine(mask, placement.move, border="fill", **_NEAREST)
+                moved = warp_matrix(mask, placement.move, border="fill", **_NEAREST)
                 part[:] = moved[top:bottom, left:right, 0]
         joined.append(canvas)
     return tuple(joined)

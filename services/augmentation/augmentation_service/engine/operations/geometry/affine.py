@@ -18,7 +18,7 @@ from augmentation_service.engine.warping import (
     INTERPOLATION,
     pixel_of,
     scaled,
-    warp_affine,
+    warp_matrix,
 )
 
 __all__ = ["OPERATIONS"]
@@ -101,7 +101,7 @@ def _scaled(
 ) -> Image:
     if canvas == "fit":
         return scaled(image, move.size, interpolation)
-    return warp_affine(image, move, interpolation=interpolation, border=border, fill=fill)
+    return warp_matrix(image, move, interpolation=interpolation, border=border, fill=fill)
 
 
 def _zoom(size: Size, stream: Stream, *, factor: float, x: float, y: float, **_: object) -> Affine:
@@ -118,7 +118,7 @@ def _zoom(size: Size, stream: Stream, *, factor: float, x: float, y: float, **_:
 
 def _zoomed(image: Image, move: Affine, *, interpolation: str, **_: object) -> Image:
     # What is beyond the edge is seen by less than half a pixel.
-    return warp_affine(image, move, interpolation=interpolation, border="edge", fill="#00000000")
+    return warp_matrix(image, move, interpolation=interpolation, border="edge", fill="#00000000")
 
 
 def _shear(size: Size, stream: Stream, *, shear_x: float, shear_y: float, **_: object) -> Affine:
@@ -233,7 +233,7 @@ OPERATIONS = (
         description="Makes the picture lean, about its middle.",
         parameters=(*_SHEARS, *_SAMPLING),
         move=_shear,
-        warp=warp_affine,
+        warp=warp_matrix,
         exact=False,
         tolerance=TOLERANCE,
         neutral={"shear_x": 0.0, "shear_y": 0.0},
@@ -265,7 +265,7 @@ OPERATIONS = (
             *_SAMPLING,
         ),
         move=_affine,
-        warp=warp_affine,
+        warp=warp_matrix,
         exact=False,
         tolerance=TOLERANCE,
         neutral={"angle": 0.0, "scale": 1.0, "shear_x": 0.0, "shear_y": 0.0, "x": 0.0, "y": 0.0},

@@ -11,7 +11,7 @@ from augmentation_service.engine.moves import Homography
 from augmentation_service.engine.operations.geometry.affine import TOLERANCE
 from augmentation_service.engine.parameters import Number
 from augmentation_service.engine.randomness import Stream
-from augmentation_service.engine.warping import BORDER, FILL, INTERPOLATION, warp_perspective
+from augmentation_service.engine.warping import BORDER, FILL, INTERPOLATION, warp_matrix
 
 __all__ = ["OPERATIONS"]
 
@@ -56,7 +56,7 @@ OPERATIONS = (
             FILL,
         ),
         move=_tilt,
-        warp=warp_perspective,
+        warp=warp_matrix,
         exact=False,
         tolerance=TOLERANCE,
         neutral={"strength": 0.0},

@@ -11,7 +11,7 @@ from augmentation_service.engine.images import Image, Size, with_channels
 from augmentation_service.engine.moves import Affine
 from augmentation_service.engine.parameters import Choice, Number
 from augmentation_service.engine.randomness import Stream
-from augmentation_service.engine.warping import BORDER, FILL, INTERPOLATION, warp_affine
+from augmentation_service.engine.warping import BORDER, FILL, INTERPOLATION, warp_matrix
 
 __all__ = ["OPERATIONS"]
 
@@ -58,7 +58,7 @@ def _rotated(
     # Nothing to interpolate where pixels land on pixels.
     if angle == 180 or (angle in _TURNS and (canvas == "expand" or width == height)):
         return with_channels(cv2.rotate(image, _TURNS[angle]), channels)
-    return warp_affine(image, move, interpolation=interpolation, border=border, fill=fill)
+    return warp_matrix(image, move, interpolation=interpolation, border=border, fill=fill)
 
 
 OPERATIONS = (
