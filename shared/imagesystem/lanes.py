@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal, TypeAlias, TypeVar
 
+from imagesystem.arena import Arena, Piece, Window
 from imagesystem.errors import Transient
 
 __all__ = ["Lane", "WorkerDied"]
@@ -41,9 +42,12 @@ class WorkerDied(Transient):
 class Lane:
     """One worker process, started on demand and again after it died."""
 
-    def __init__(self, initializer: Callable[[], None] | None, niceness: int) -> None:
+    def __init__(
+        self, initializer: Callable[[], None] | None, niceness: int, arena: Arena | None = None
+    ) -> None:
         self._initializer = initializer
         self._niceness = niceness
+        self._arena = arena
         self._process: BaseProcess | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -58,8 +62,9 @@ class Lane:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         connection = Connection(theirs.detach())
         # spawn: the parent has threads and sockets that a fork must not copy
+        window = None if self._arena is None else self._arena.window()
         process = multiprocessing.get_context("spawn").Process(
-            target=_serve, args=(self._initializer, self._niceness, connection), daemon=True
+            target=_serve, args=(self._initializer, self._niceness, connection, window), daemon=True
         )
         # There is a process per core: a BLAS that takes all cores for one product would make the
         # others wait (it reads this when it is loaded, so it must stand before the process starts)
@@ -141,7 +146,12 @@ async def _received(reader: asyncio.StreamReader) -> tuple[Kind, Any]:
     return said
 
 
-def _serve(initializer: Callable[[], None] | None, niceness: int, connection: Connection) -> None:
+def _serve(
+    initializer: Callable[[], None] | None,
+    niceness: int,
+    connection: Connection,
+    window: Window | None,
+) -> None:
     """Run in the worker: do what comes, one call after the other, until nobody is there."""
     os.nice(niceness)
     # Ctrl-C reaches the whole process group; only the service decides when workers stop.
@@ -152,12 +162,14 @@ def _serve(initializer: Callable[[], None] | None, niceness: int, connection: Co
         _say(connection, "returned", None)
         while True:
             call = connection.recv_bytes()
-            _say(connection, *_done(connection, call))
+            _say(connection, *_done(connection, call, window))
 
 
-def _done(connection: Connection, call: bytes) -> tuple[Kind, Any]:
+def _done(connection: Connection, call: bytes, window: Window | None) -> tuple[Kind, Any]:
     try:
         function, args = pickle.loads(call)  # noqa: S301  from our own process
+        if window is not None:
+            args = [window.read(each) if isinstance(each, Piece) else each for each in args]
         result = function(*args)
         if isinstance(result, Iterator):
             for value in result:

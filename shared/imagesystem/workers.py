@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from imagesystem import logs, tracing
+from imagesystem.arena import Arena
 from imagesystem.errors import Transient, Unavailable
 from imagesystem.lanes import Lane, WorkerDied
 
@@ -46,7 +47,8 @@ class WorkerPool:
     """`size` worker processes; a context manager: `async with WorkerPool(2) as pool`.
 
     `initializer` runs once in each process (import what is slow there). `niceness` (0-19) is for
-    work that nobody waits for: it yields the cores to processes that answer requests.
+    work that nobody waits for: it yields the cores to processes that answer requests. Pieces of the
+    `arena` among a call's arguments arrive as their bytes; whoever calls holds them meanwhile.
     """
 
     def __init__(
@@ -55,9 +57,10 @@ class WorkerPool:
         initializer: Callable[[], None] | None = None,
         *,
         niceness: int = 0,
+        arena: Arena | None = None,
     ) -> None:
         self.size = size
-        self._lanes = [Lane(initializer, niceness) for _ in range(size)]
+        self._lanes = [Lane(initializer, niceness, arena) for _ in range(size)]
         self._idle: list[Lane] = []
         self._urgent: deque[asyncio.Future[Lane]] = deque()
         self._patient: deque[asyncio.Future[Lane]] = deque()
