@@ -139,15 +139,16 @@ async def bare(client: Client, facts: int) -> tuple[float, float]:
 
 @contextmanager
 def service(
-    nats: Server, mongodb: Server, folder: Path
+    nats: Server, mongodb: Server, folder: Path, **more: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run the metadata service; yields its URL and its process."""
+    """Run the metadata service, with `more` settings; yields its URL and its process."""
     port = free_port()
     environment = os.environ | {
         "NATS_URL": f"nats://127.0.0.1:{nats.port}",
         "MONGODB_URL": f"mongodb://127.0.0.1:{mongodb.port}",
         "HTTP_HOST": "127.0.0.1",
         "HTTP_PORT": str(port),
+        **more,
     }
     with (folder / "service.log").open("wb") as log:
         process = subprocess.Popen(

@@ -12,7 +12,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,16 +33,25 @@ TOP = 10
 
 def vectors(count: int, dimensions: int) -> NDArray[np.float32]:
     """Return unit vectors around one centre for every two hundred."""
+    made = np.empty((count, dimensions), dtype=np.float32)
+    first = 0
+    for part in around_centres(count, dimensions):
+        made[first : first + len(part)] = part
+        first += len(part)
+    return made
+
+
+def around_centres(
+    count: int, dimensions: int, size: int = 10_000
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the same in parts."""
     random = np.random.default_rng(6)
     centres = random.standard_normal((max(8, count // 200), dimensions), dtype=np.float32)
-    made = np.empty((count, dimensions), dtype=np.float32)
-    for first in range(0, count, 10_000):
-        part = made[first : first + 10_000]
-        random.standard_normal(out=part, dtype=np.float32)
+    for first in range(0, count, size):
+        part = random.standard_normal((min(size, count - first), dimensions), dtype=np.float32)
         part *= 0.7
         part += centres[random.integers(len(centres), size=len(part))]
-        part /= np.linalg.norm(part, axis=1, keepdims=True)
-    return made
+        yield part / np.linalg.norm(part, axis=1, keepdims=True)
 
 
 def milliseconds(run: Callable[[int], object], times: int) -> float:
