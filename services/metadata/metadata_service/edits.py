@@ -154,8 +154,10 @@ class Edits:
         given = {name: getattr(edit, name) for name in FIELDS}
         given = {name: value for name, value in given.items() if value is not UNSET}
         if isinstance(edit.position, Position):
-            place = edit.position
-            given["position"] = Place(latitude=place.latitude, longitude=place.longitude)
+            place = Place(latitude=edit.position.latitude, longitude=edit.position.longitude)
+            # Where the camera says it was is known, as when an export comes back.
+            known = before.position is None and place == _by_camera(upload)
+            given["position"] = None if known else place
         if isinstance(edit, Change) and (edit.add_tags or edit.remove_tags):
             tags = [*given.get("tags", before.tags), *edit.add_tags]
             given["tags"] = list(dict.fromkeys(t for t in tags if t not in edit.remove_tags))
@@ -185,6 +187,11 @@ class Edits:
             raise Rejected(400, "invalid_caption", "the caption has control characters")
         _within("MAX_CAPTION_CHARACTERS", self._settings.max_caption_characters, len(cleaned))
         return cleaned or None
+
+
+def _by_camera(upload: Uploaded) -> Place | None:
+    gps = upload.exif.gps if upload.exif else None
+    return Place(latitude=gps.latitude, longitude=gps.longitude) if gps else None
 
 
 def _is_control(letter: str) -> bool:

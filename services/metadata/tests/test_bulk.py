@@ -76,6 +76,19 @@ async def test_pictures_that_a_query_finds(stage: Stage):
     assert sorted(seen) == sorted(names[50:])
 
 
+async def test_a_query_may_be_a_line(stage: Stage):
+    await pictures(stage, 3)
+    task = await done(stage, query="filename:cat uploaded>=2024", change={"rating": 5})
+    assert (task["total"], task["failed"]) == (3, 0)
+
+
+@pytest.mark.parametrize("query", ["", " ", {}, {"q": ""}, {"tag": []}])
+async def test_a_query_that_asks_for_nothing_changes_nothing(stage: Stage, query: Any):
+    answer = await stage.http.post(PATH, json={"query": query, "change": {"rating": 1}})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert "all pictures" in answer.json()["detail"]
+
+
 async def test_a_task_goes_on_where_it_was_left(open_stage: Open):
     """The bus goes away in the middle, and what was done is asked for once more."""
     async with open_stage(apply_wait_s=0.5) as stage:
@@ -139,7 +152,7 @@ async def test_bad_requests(open_stage: Open, body: Any, code: str):
 async def test_a_query_that_finds_too_many_fails_and_says_so(open_stage: Open):
     async with open_stage(bulk_max=5) as stage:
         await pictures(stage, 6)
-        task = await done(stage, query={}, change={"rating": 1})
+        task = await done(stage, query="uploaded>1970", change={"rating": 1})
         assert (task["status"], task["done"]) == ("failed", 0)
         assert "5" in task["error"]
 

@@ -60,6 +60,15 @@ async def test_ratings_favourites_and_places(stage: Stage):
     assert (await patch(stage, {"rating": 0})).json()["rating"] == 0
 
 
+async def test_the_cameras_place_told_again_is_no_edit(stage: Stage):
+    await stage.say(uploaded(exif=Exif(gps=Gps(latitude=47.0, longitude=8.0))))
+    there = {"position": {"latitude": 47.0, "longitude": 8.0}}
+    assert place(await patch(stage, there)) == [8.0, 47.0]
+    assert f"images.v1.{IMAGE}.annotated" not in stage.bus.log
+    assert place(await patch(stage, {"position": {"latitude": 0, "longitude": 8}})) == [8.0, 0]
+    assert place(await patch(stage, there)) == [8.0, 47.0]
+
+
 async def test_every_field_is_guarded(stage: Stage):
     await stage.say(uploaded())
     tag = (await stage.get(IMAGE)).headers["etag"]

@@ -70,6 +70,9 @@ async def test_more_than_one_page(full: Stage, monkeypatch: pytest.MonkeyPatch):
 
 
 async def test_a_table(full: Stage):
+    answer = await full.http.get("/metadata/export", params={"format": "csv"})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"] == 'attachment; filename="images.csv"'
     rows = list(csv.DictReader(io.StringIO(await exported(full, format="csv"))))
     assert len(rows) == len(NUMBERS)
     for row in rows:

@@ -14,16 +14,25 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, JSONBody, SkipValidation
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from metadata_service.albums.desk import Desk
-from metadata_service.albums.ordering import Member
 from metadata_service.albums.shelf import Album
+from metadata_service.albums.views import (
+    AlbumEdit,
+    AlbumList,
+    AlbumPage,
+    AlbumView,
+    Arrangement,
+    NewAlbum,
+    album_name,
+    album_view,
+)
 from metadata_service.etags import Precondition
 from metadata_service.library import Library
 from metadata_service.openapi import operation
 from metadata_service.parameters import Parameter, read
-from metadata_service.views import LISTED, ImageView, image_view
+from metadata_service.views import LISTED, image_view
 
 __all__ = ["ROUTES", "provide_albums"]
 
@@ -44,70 +53,6 @@ PAGING: dict[str, Parameter] = {
 MAX_BODY = 1024 * 1024
 _CURSOR = re.compile(r"(-?0x[01]\.[0-9a-f]+p[+-]\d{1,4})_([0-9a-f-]{36})")
 _encode = msgspec.json.Encoder().encode
-
-
-class NewAlbum(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a new album is called, and what is in it at first, in this order."""
-
-    title: str
-    description: str | None = None
-    images: list[str] = []
-
-
-class AlbumEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to change: fields that are left out stay; `cover`: one of its pictures."""
-
-    title: str | UnsetType = UNSET
-    description: str | UnsetType | None = UNSET
-    cover: str | UnsetType = UNSET
-
-
-class Arrangement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Pictures to take out (`remove`) and to put in (`add`), in this order.
-
-    They go to the end, or before another (`before`); those that are in it already move there.
-    """
-
-    add: list[str] = []
-    remove: list[str] = []
-    before: str | None = None
-
-
-class AlbumView(msgspec.Struct, frozen=True, kw_only=True):
-    """An album; `cover`: the picture that stands for it, null for an empty one."""
-
-    id: str
-    title: str
-    description: str | None
-    created_at: datetime
-    updated_at: datetime
-    size: int
-    cover: str | None
-
-
-class AlbumPage(AlbumView, frozen=True, kw_only=True):
-    """An album and a page of its pictures, in their order; `next`: null on the last."""
-
-    items: list[ImageView]
-    next: str | None
-    count: int
-
-
-class AlbumName(msgspec.Struct, frozen=True, kw_only=True):
-    """An album in the list of all."""
-
-    id: str
-    title: str
-    description: str | None
-    created_at: datetime
-    updated_at: datetime
-
-
-class AlbumList(msgspec.Struct, frozen=True, kw_only=True):
-    """All albums, newest first."""
-
-    items: list[AlbumName]
-    count: int
 
 
 SHOWN = {200: ResponseSpec(AlbumView, generate_examples=False, description="As it is now")}
@@ -135,7 +80,7 @@ async def create_album(
                 album.album_id, add=images, remove=[], before=None, precondition=Precondition(None)
             )
         except Rejected:
-            await albums.shelf.remove(album.album_id)
+            await albums.remove(album.album_id, Precondition(None))
             raise
     location = f"/metadata/albums/{album.album_id}"
     return await _shown(albums, revision, album, status=201, location=location)
@@ -152,16 +97,7 @@ async def list_albums(
 ) -> Response[bytes]:
     """Return all albums, newest first, without what is in them."""
     read(request.query_params.multi_items(), {})
-    items = [
-        AlbumName(
-            id=album.album_id,
-            title=album.title,
-            description=album.description,
-            created_at=album.created_at,
-            updated_at=album.updated_at,
-        )
-        for _, album in await albums.shelf.all()
-    ]
+    items = [album_name(album) for _, album in await albums.shelf.all()]
     return _json(AlbumList(items=items, count=len(items)))
 
 
@@ -190,7 +126,7 @@ async def show_album(
         image_view(row, LISTED) for each in page if (row := rows.get(each.image_id)) is not None
     ]
     more = len(rest) > len(page)
-    view = msgspec.to_builtins(_view(album, members), builtin_types=(datetime,)) | {
+    view = msgspec.to_builtins(album_view(album, members), builtin_types=(datetime,)) | {
         "items": items,
         "next": f"{page[-1].order.hex()}_{page[-1].image_id}" if more else None,
         "count": len(items),
@@ -285,24 +221,10 @@ def _etag(revision: int) -> str:
     return f'"{revision}"'
 
 
-def _view(album: Album, members: list[Member]) -> AlbumView:
-    covers = [member for member in members if member.cover]
-    cover = max(covers, key=lambda each: each.sequence) if covers else next(iter(members), None)
-    return AlbumView(
-        id=album.album_id,
-        title=album.title,
-        description=album.description,
-        created_at=album.created_at,
-        updated_at=album.updated_at,
-        size=len(members),
-        cover=cover.image_id if cover else None,
-    )
-
-
 async def _shown(
     albums: Desk, revision: int, album: Album, *, status: int = 200, location: str | None = None
 ) -> Response[bytes]:
-    view = _view(album, await albums.members(album.album_id))
+    view = album_view(album, await albums.members(album.album_id))
     headers = {"etag": _etag(revision)} | ({"location": location} if location else {})
     return _json(view, status=status, headers=headers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
@@ -42,13 +43,14 @@ _encode = msgspec.json.Encoder().encode
 class BulkRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to change, and of which pictures: `ids`, or all that a `query` finds.
 
-    `query` has the parameters of `GET /metadata/search`, each with one value or several.
+    `query`: a line as in `q`, or the parameters of `GET /metadata/search`, each with one value or
+    several. One that asks for nothing is refused: it would be all pictures.
     `change` is as for one picture; besides it has `add_tags` and `remove_tags`.
     """
 
     change: Change
     ids: list[str] | None = None
-    query: dict[str, str | list[str]] | None = None
+    query: str | dict[str, str | list[str]] | None = None
 
 
 class TaskView(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,9 +105,7 @@ class Desk:
         if (request.ids is None) == (request.query is None):
             raise Rejected(400, "invalid_request", "give either `ids` or `query`")
         if request.query is not None:
-            query = {k: [v] if isinstance(v, str) else v for k, v in request.query.items()}
-            asked(query)
-            task = msgspec.structs.replace(task, query=query)
+            task = msgspec.structs.replace(task, query=_query(request.query))
         else:
             pictures = list(dict.fromkeys(parse_image_id(each) for each in request.ids or ()))
             if len(pictures) > self._most:
@@ -195,6 +195,21 @@ async def show_outcomes(
     more = (page + 1) * PAGE < task.done
     following = str(page + 1) if more else None
     return _json(OutcomeList(items=items, next=following, count=len(items)))
+
+
+def _query(given: str | Mapping[str, str | list[str]]) -> dict[str, list[str]]:
+    """Return the parameters of a query; raises `Rejected` 400 for one that finds everything."""
+    parameters = {"q": given} if isinstance(given, str) else given
+    query = {k: [v] if isinstance(v, str) else v for k, v in parameters.items()}
+    wanted = asked(query)
+    if not wanted.conditions and wanted.words is None:
+        raise Rejected(
+            400,
+            "invalid_request",
+            "`query` asks for nothing, so that all pictures would be changed: if they are to be, "
+            "say `uploaded>1970`",
+        )
+    return query
 
 
 ROUTES = [begin_bulk, list_bulk, show_bulk, show_outcomes]

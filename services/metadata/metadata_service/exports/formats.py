@@ -93,7 +93,10 @@ FORMATS: dict[FormatName, Format] = {
         begin=lambda _: nullcontext(Lines()), media_type="application/x-ndjson", selection=LISTED
     ),
     "csv": Format(
-        begin=lambda _: nullcontext(Table()), media_type="text/csv; charset=utf-8", selection=FLAT
+        # `; charset=utf-8` is added by the framework, as to all that is text
+        begin=lambda _: nullcontext(Table()),
+        media_type="text/csv",
+        selection=FLAT,
     ),
     "parquet": Format(
         begin=lambda press: press.open(),
