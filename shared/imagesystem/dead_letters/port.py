@@ -39,10 +39,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """A letter without its payload, headers and traceback.
 
     `subject`, `stream` and `sequence` are those of the message; `position` is the letter's own in
-    the stream of letters.
+    the stream of letters. In JSON it is as people see it in a list.
     """
 
-    letter_id: str
+    letter_id: str = msgspec.field(name="id")
     consumer: str
     code: str
     error: str

@@ -13,7 +13,6 @@ from imagesystem.dead_letters.requests import Requested
 from imagesystem.events import DeadLetter
 
 __all__ = [
-    "LetterItem",
     "LetterList",
     "LetterView",
     "ReplayAccepted",
@@ -25,34 +24,13 @@ __all__ = [
 ]
 
 
-class LetterItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A letter in a list: all but payload, headers and traceback.
-
-    `subject`, `stream` and `sequence`: where the message was.
-    """
-
-    id: str
-    consumer: str
-    code: str
-    error: str
-    message: str
-    attempts: int
-    first_at: datetime
-    last_at: datetime
-    image_id: str | None
-    subject: str
-    stream: str
-    sequence: int
-    payload_bytes: int
-
-
 class LetterList(msgspec.Struct, frozen=True, kw_only=True):
     """A page; `next`: the cursor of the page after it, null on the last.
 
     A page may have fewer than `limit` items and a `next`: so much was looked through for it.
     """
 
-    items: list[LetterItem]
+    items: list[Summary]
     next: str | None
     count: int
 
@@ -109,14 +87,7 @@ class ReplaysAccepted(msgspec.Struct, frozen=True, kw_only=True):
 
 def letter_list(page: Page) -> LetterList:
     """Return the view of a page."""
-    items = [_item(summary) for summary in page.letters]
-    return LetterList(items=items, next=_cursor(page.next), count=len(items))
-
-
-def _item(summary: Summary) -> LetterItem:
-    fields = msgspec.structs.asdict(summary)
-    del fields["position"]
-    return LetterItem(id=fields.pop("letter_id"), **fields)
+    return LetterList(items=page.letters, next=_cursor(page.next), count=len(page.letters))
 
 
 def letter_view(letter: DeadLetter) -> LetterView:
