@@ -5,9 +5,22 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["span"]
+import msgspec
+
+__all__ = ["beginning", "span"]
 
 _PARTIAL = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+
+
+def beginning(text: str) -> datetime:
+    """Return when a year, a month or a day begins, or the moment itself (RFC 3339).
+
+    UTC unless a zone is given; raises ValueError.
+    """
+    if _PARTIAL.fullmatch(text):
+        return span(text)[0]
+    moment = msgspec.convert(text, datetime, strict=False)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def span(text: str) -> tuple[datetime, datetime]:

@@ -10,8 +10,8 @@ from typing import Any
 from imagesystem.errors import Rejected
 
 from metadata_service.kinds import Comparison, Field, Filter
-from metadata_service.moments import span
-from metadata_service.parameters import MOMENT, read_as
+from metadata_service.moments import beginning, span
+from metadata_service.parameters import TEXT, read_as
 from metadata_service.queries import Condition, Operator
 
 __all__ = ["Moments", "Numbers"]
@@ -69,7 +69,7 @@ class Numbers:
 
 
 class Moments:
-    """A time: in parameters to the moment, in the language also a year, a month or a day."""
+    """A time: a year, a month, a day, or to the moment."""
 
     comparisons: tuple[Comparison, ...] = (":", ">", ">=", "<", "<=")
     form = "2024, 2024-05, 2024-05-31, a time (RFC 3339), or a range 2023..2024-05"
@@ -83,10 +83,12 @@ class Moments:
         for name, operator, told in ends:
             yield Filter(
                 name=f"{field.name}_{name}",
-                type=MOMENT,
+                type=TEXT,
                 field=field.path,
                 operator=operator,
-                description=f"{field.description} {told} (RFC 3339)",
+                translate=beginning,
+                description=f"{field.description} {told} (RFC 3339; 2024, 2024-05 and 2024-05-31 "
+                "are when they begin)",
             )
 
     def term(

@@ -85,6 +85,8 @@ SAME: list[tuple[str, dict[str, Any]]] = [
         "taken:2024-12",
         {"taken_after": "2024-12-01T00:00:00", "taken_before": "2025-01-01T00:00:00"},
     ),
+    ("taken:2023..2024-05", {"taken_after": "2023", "taken_before": "2024-06"}),
+    ("uploaded:2024-02-29", {"uploaded_after": "2024-02-29", "uploaded_before": "2024-03-01"}),
     ("color:#3366cc:9", {"near_colour": "3366cc:9"}),
     ("near:52.5,13.4,10km", {"near": "52.5,13.4,10"}),
     ("box:13,52,14,53", {"box": "13,52,14,53"}),
