@@ -118,6 +118,8 @@ async def test_documents_are_walked_in_the_order_of_ids(store: Store):
         seen += [each["_id"] for each in page]
         after = seen[-1]
     assert seen == names
+    parts = await edition.scan(names[4], 3, ["uploaded.filename", "tombstone.seq"])
+    assert parts == [{"_id": name, "uploaded": {"filename": "cat.jpg"}} for name in names[5:]]
     stored = await edition.stored([names[0], image_id(99)])
     assert list(stored) == names[:1]
     # The same state has the same digest wherever it is held, and however often it was written.

@@ -87,7 +87,7 @@ def create_app(
             async with (
                 open_log(connected.bus, connected.doorbell) as log,
                 open_office(connected, log, settings, measures) as office,
-                open_gallery(connected, log, settings) as (gallery, duplicates, looks),
+                open_gallery(connected, log, store, settings) as (gallery, duplicates, looks),
                 Preparation(store).running() as preparation,
                 ReadModel(store, waiters.notify).running() as read_model,
                 Rebuilder(store, connected.bus, preparation.check).running() as rebuilder,

@@ -31,11 +31,15 @@ LOOK_EVERY_S, FAILED_LOOK_S = 10.0, 1.0
 Take = Callable[[Sequence[Received[Fact]]], Awaitable[None]]
 
 
+async def _at_once() -> None:
+    pass
+
+
 class Following:
     """Reads what is said on `patterns` (`images.v1.*.deleted`) and hands it to `take`.
 
     `places`: up to which sequence each pattern was read before. `settled` is called whenever
-    everything that is there has been taken.
+    everything that is there has been taken, `begin` before anything is read.
     """
 
     def __init__(
@@ -44,10 +48,12 @@ class Following:
         patterns: Sequence[str],
         take: Take,
         settled: Callable[[], Awaitable[None]],
+        begin: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self._bus = bus
         self._take = take
         self._settled = settled
+        self._begin = begin
         self._rung = asyncio.Event()
         self._endings = tuple(pattern.removeprefix("images.v1.*") for pattern in patterns)
         self.places = dict.fromkeys(patterns, 0)
@@ -79,6 +85,10 @@ class Following:
             self._rung.set()
 
     async def _follow(self) -> None:
+        try:
+            await self._begin()
+        except Exception:  # all of it is in the log
+            log.exception("beginning_failed")
         while True:
             self._rung.clear()
             try:

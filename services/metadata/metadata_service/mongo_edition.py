@@ -30,6 +30,7 @@ from pymongo.errors import (
 from metadata_service.documents import Document
 from metadata_service.indexes import INDEXES
 from metadata_service.migrations import restored
+from metadata_service.mongo_queries import reading
 from metadata_service.schema import ABOVE_IDS, validator
 from metadata_service.store import Conflict, Unstorable
 
@@ -135,11 +136,14 @@ class MongoEdition:
                 return {documents[refusal["index"]].image_id for refusal in refused}
         return set()
 
-    async def scan(self, after: str, limit: int) -> list[dict[str, Any]]:
+    async def scan(
+        self, after: str, limit: int, paths: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
         """See `Edition.scan`."""
+        wanted = None if paths is None else reading(paths)
         following = {"_id": {"$gt": after, "$lt": ABOVE_IDS}}
         return await fetched(
-            lambda: self._documents.find(following).sort([("_id", 1)]).limit(limit)
+            lambda: self._documents.find(following, wanted).sort([("_id", 1)]).limit(limit)
         )
 
     async def stored(self, image_ids: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -63,8 +63,10 @@ class Edition(Protocol):
         """
         ...
 
-    async def scan(self, after: str, limit: int) -> list[dict[str, Any]]:
-        """Return the next documents in the order of ids, as plain data."""
+    async def scan(
+        self, after: str, limit: int, paths: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the next documents in the order of ids, as plain data, or the parts at `paths`."""
         ...
 
     async def stored(self, image_ids: Iterable[str]) -> dict[str, dict[str, Any]]:

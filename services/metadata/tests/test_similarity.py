@@ -9,6 +9,7 @@ from struct import pack
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from imagesystem.memory import MemoryPlatform
 from imagesystem.testing import client
@@ -161,7 +162,9 @@ async def test_a_start_takes_vectors_from_files_and_the_rest_from_the_log(tmp_pa
     await platform.bus.publish(deleted(image_id(2)))
     names = [name for name, _ in await found(4, kept)]
     assert names == [image_id(number) for number in (6, 3, 4, 5)]
-    # Without files, and with files that are broken, the log alone counts.
+    # Without files, and with files that are broken, what documents and the log say counts.
+    forgotten = msgspec.structs.replace(store.documents[image_id(3)], inferred={})
+    store.documents[image_id(3)] = forgotten
     assert len(await found(3, Settings())) == 3
     (tmp_path / "similarity" / "0.rows").write_bytes(b"broken")
     assert len(await found(3, kept)) == 3

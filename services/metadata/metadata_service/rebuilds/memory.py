@@ -11,6 +11,7 @@ from imagesystem import ids
 from imagesystem.errors import Unavailable
 
 from metadata_service.documents import Document
+from metadata_service.memory_queries import picked
 from metadata_service.rebuilds.records import Rebuild
 from metadata_service.store import Conflict
 
@@ -69,11 +70,14 @@ class MemoryEdition:
         await self.write([each for each in documents if each.image_id not in held])
         return held
 
-    async def scan(self, after: str, limit: int) -> list[dict[str, Any]]:
+    async def scan(
+        self, after: str, limit: int, paths: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
         """See `Edition.scan`."""
         self.check()
         following = sorted(name for name in self.documents if name > after)
-        return [_plain(self.documents[name]) for name in following[:limit]]
+        rows = [_plain(self.documents[name]) for name in following[:limit]]
+        return rows if paths is None else [picked(row, paths) for row in rows]
 
     async def stored(self, image_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """See `Edition.stored`."""
@@ -183,5 +187,5 @@ class MemoryEditions:
 
 
 def _plain(document: Document) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.to_builtins(document, builtin_types=(datetime,))
+    plain: dict[str, Any] = msgspec.to_builtins(document, builtin_types=(datetime, bytes))
     return plain

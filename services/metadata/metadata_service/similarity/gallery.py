@@ -14,7 +14,7 @@ from imagesystem.errors import Rejected
 from imagesystem.events import Fact
 
 from metadata_service.similarity.collection import Collection
-from metadata_service.similarity.looks import Change, Looks
+from metadata_service.similarity.looks import Change, Look, Looks
 from metadata_service.similarity.port import Found
 from metadata_service.similarity.rows import Precision
 from metadata_service.similarity.vectors import Space, Vector
@@ -59,6 +59,12 @@ class Gallery:
             change = self.looks.take(received)
             if change is not None:
                 self._apply(change)
+
+    def recall(self, image_id: str, look: Look, vector: Vector | None) -> None:
+        """Take a picture as a document remembers it, unless facts have spoken of it."""
+        if image_id not in self.looks.by_id:
+            self.looks.by_id[image_id] = look
+            self._apply(Change(image_id=image_id, space=look.space, vector=vector))
 
     def _apply(self, change: Change) -> None:
         if change.gone is not None and (held := self.spaces.get(change.gone)) is not None:

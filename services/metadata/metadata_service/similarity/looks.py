@@ -18,7 +18,7 @@ from imagesystem.events import (
 
 from metadata_service.similarity.vectors import Space, Vector, vector_of
 
-__all__ = ["PATTERNS", "Change", "Look", "Looks"]
+__all__ = ["PATTERNS", "Change", "Look", "Looks", "phash_of"]
 
 #: What `Looks` goes by; uploads first, so that what they begin is known when it is spoken of.
 PATTERNS = (
@@ -112,7 +112,7 @@ def _take_analysis(look: Look, fact: AnalysisInferred, sequence: int) -> Change 
     if sequence <= look.analysis:
         return None
     look.analysis, look.sharpness = sequence, fact.result.sharpness
-    look.phash = _phash(fact.result.phash)
+    look.phash = phash_of(fact.result.phash)
     return Change(image_id=fact.image_id)
 
 
@@ -153,7 +153,8 @@ def _pruned(image_id: str, look: Look) -> Change:
     return Change(image_id=image_id, gone=gone)
 
 
-def _phash(text: str) -> int | None:
+def phash_of(text: str) -> int | None:
+    """Return the perceptual hash in hex as a number; None for what is not one of 64 bits."""
     try:
         return int(text, 16) if len(text) == 16 else None
     except ValueError:

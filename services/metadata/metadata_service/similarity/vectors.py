@@ -9,7 +9,7 @@ import numpy as np
 from imagesystem.events import EmbeddingInferred
 from numpy.typing import NDArray
 
-__all__ = ["MAX_DIMENSIONS", "Floats", "Space", "Vector", "unit", "vector_of"]
+__all__ = ["MAX_DIMENSIONS", "Floats", "Space", "Vector", "unit", "vector_in", "vector_of"]
 
 #: float32 (d,), of length 1.
 Vector: TypeAlias = NDArray[np.float32]
@@ -34,11 +34,16 @@ def unit(values: Floats) -> Vector | None:
     return (vector / length).astype(np.float32)
 
 
-def vector_of(fact: EmbeddingInferred) -> tuple[Space, Vector] | None:
-    """Return where the fact says the picture lies; None for what is not a vector of that size."""
-    dimensions, raw = fact.result.dimensions, fact.result.vector
+def vector_in(raw: bytes, dimensions: int) -> Vector | None:
+    """Return the vector in little-endian float32; None for what is not one of that size."""
     if not 0 < dimensions <= MAX_DIMENSIONS or len(raw) != 4 * dimensions:
         return None
-    vector = unit(np.frombuffer(raw, dtype="<f4"))
+    return unit(np.frombuffer(raw, dtype="<f4"))
+
+
+def vector_of(fact: EmbeddingInferred) -> tuple[Space, Vector] | None:
+    """Return where the fact says the picture lies; None for what is not a vector of that size."""
+    dimensions = fact.result.dimensions
+    vector = vector_in(fact.result.vector, dimensions)
     space = Space(fact.model, fact.model_version, dimensions)
     return None if vector is None else (space, vector)

@@ -17,6 +17,8 @@ from metadata_service.settings import Settings
 from metadata_service.similarity.gallery import Gallery
 from metadata_service.similarity.keeping import Keeper
 from metadata_service.similarity.looks import PATTERNS
+from metadata_service.similarity.recollection import recall
+from metadata_service.store import Edition
 from metadata_service.webhooks.lease import Lease
 
 __all__ = ["open_gallery"]
@@ -24,9 +26,9 @@ __all__ = ["open_gallery"]
 
 @asynccontextmanager
 async def open_gallery(
-    connected: Platform, log: Log, settings: Settings
+    connected: Platform, log: Log, documents: Edition, settings: Settings
 ) -> AsyncIterator[tuple[Gallery, Duplicates, Following]]:
-    """Follow all that looks alike until the block is left."""
+    """Follow all that looks alike until the block is left; `documents` give it a head start."""
     gallery = Gallery(precision=settings.vector_precision, graph_from=settings.approximate_from)
     duplicates = Duplicates(
         gallery, distance=settings.duplicate_distance, cosine=settings.duplicate_cosine
@@ -37,7 +39,10 @@ async def open_gallery(
         await gallery.settle()
         await duplicates.settle()
 
-    following = Following(connected.bus, PATTERNS, gallery.take, settle)
+    async def begin() -> None:
+        await recall(gallery, documents)
+
+    following = Following(connected.bus, PATTERNS, gallery.take, settle, begin)
     lease = Lease(connected.key_value("bulk"), "metadata.duplicates", ids.new_id())
     herald = Herald(connected.bus, duplicates, gallery.looks, lease, lambda: following.behind)
     folder = Path(settings.index_dir) / "similarity" if settings.index_dir else None
