@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from imagesystem import platform, web
+from imagesystem.arena import Arena
 from imagesystem.health import Health
 from imagesystem.metrics import Metrics
 from imagesystem.platform import Connect, Platform
@@ -27,6 +28,7 @@ from image_service.hot import HotAnswers
 from image_service.known import Known
 from image_service.limits import Limits
 from image_service.measures import Measures
+from image_service.negatives import Negatives, arena_of
 from image_service.originals import Originals
 from image_service.parameters import Interpreter
 from image_service.places import Places
@@ -51,13 +53,16 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         workers = settings.workers or usable_cores()
-        async with (
-            connect(settings, health, metrics) as connected,
-            WorkerPool(workers, partial(prepare, settings.max_pixels)) as pool,
-            _gallery(settings, connected, pool, hot, measures=measures, health=health) as gallery,
-        ):
-            app.state.gallery = gallery
-            yield
+        with arena_of(settings.originals_cache_bytes) as arena:
+            async with (
+                connect(settings, health, metrics) as connected,
+                WorkerPool(workers, partial(prepare, settings.max_pixels), arena=arena) as pool,
+                _gallery(
+                    settings, connected, pool, hot, arena=arena, measures=measures, health=health
+                ) as gallery,
+            ):
+                app.state.gallery = gallery
+                yield
 
     return web.create_app(
         settings=settings,
@@ -82,11 +87,13 @@ async def _gallery(
     pool: WorkerPool,
     hot: HotAnswers,
     *,
+    arena: Arena | None,
     measures: Measures,
     health: Health,
 ) -> AsyncIterator[Gallery]:
     """Put the parts together, run what runs beside the requests, end it in the right order."""
     originals = Originals(connected.bus, connected.bucket("originals"), hot.known)
+    negatives = Negatives(originals, arena)
     cache = RenditionCache(
         connected.bucket("renditions"), originals.exists, measures, RENDITIONS_BYTES
     )
@@ -110,7 +117,13 @@ async def _gallery(
             measures.renditions.labels("busy").inc,
         ),
         deadline_s=settings.render_deadline_s,
+        negatives=negatives,
     )
+
+    def forget(image_id: str) -> None:
+        hot.shelf.drop(image_id)
+        negatives.drop(image_id)
+
     handlers = Handlers(cache)
     following = asyncio.create_task(cache.follow())
     deleted = await connected.bus.consume(CONSUMERS["image-deleted"], handlers.image_deleted)
@@ -122,7 +135,7 @@ async def _gallery(
         fatal=True,
     )
     try:
-        async with hot.known.listening(connected.doorbell, hot.shelf.drop):
+        async with hot.known.listening(connected.doorbell, forget):
             yield Gallery(
                 originals=originals,
                 darkroom=darkroom,

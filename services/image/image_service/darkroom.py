@@ -19,6 +19,7 @@ from image_service.cache import RenditionCache
 from image_service.information import SIDE, Survey, survey
 from image_service.limits import Limits
 from image_service.measures import Measures
+from image_service.negatives import Negative, Negatives
 from image_service.originals import Originals
 from image_service.parameters import Recipe, Source
 from image_service.places import Places, decoded_bytes
@@ -91,8 +92,10 @@ class Darkroom:
         shelf: Shelf,
         places: Places,
         deadline_s: float,
+        negatives: Negatives | None = None,
     ) -> None:
         self._originals = originals
+        self._negatives = negatives or Negatives(originals)
         self.cache = cache
         self._pool = pool
         self._measures = measures
@@ -244,30 +247,35 @@ class Darkroom:
         }
 
     async def _made(self, original: Uploaded, recipe: Recipe) -> bytes:
-        source, others = await self._originals.whole(original), await self._others(recipe)
-        started = time.perf_counter()
-        async with self._places.room(decoded_bytes(source_of(original), recipe)):
-            data = await self._rendered(source, recipe, others)
+        async with self._negatives.of(original) as source:
+            others = await self._others(recipe)
+            started = time.perf_counter()
+            async with self._places.room(decoded_bytes(source_of(original), recipe)):
+                data = await self._rendered(source, recipe, others)
         self._measures.rendering_seconds.labels(recipe.format).observe(
             time.perf_counter() - started
         )
         return data
 
     async def _surveyed(self, original: Uploaded) -> bytes:
-        source = await self._originals.whole(original)
         small = Recipe(format="png", width=SIDE, height=SIDE)
-        async with self._places.room(decoded_bytes(source_of(original), small)):
+        async with (
+            self._negatives.of(original) as source,
+            self._places.room(decoded_bytes(source_of(original), small)),
+        ):
             found = await self._pool.run(survey, source, self._limits, deadline_s=self._deadline_s)
         return msgspec.json.encode(found)
 
-    async def _rendered(self, source: bytes, recipe: Recipe, others: Mapping[str, bytes]) -> bytes:
+    async def _rendered(
+        self, source: Negative, recipe: Recipe, others: Mapping[str, bytes]
+    ) -> bytes:
         try:
             return await self._once(source, recipe, others)
         except WorkerDied:
             # A first death may be somebody else's doing (out of memory); a second is its own.
             return await self._once(source, recipe, others)
 
-    async def _once(self, source: bytes, recipe: Recipe, others: Mapping[str, bytes]) -> bytes:
+    async def _once(self, source: Negative, recipe: Recipe, others: Mapping[str, bytes]) -> bytes:
         rendition = await self._pool.run(
             render, source, recipe, self._limits, others, deadline_s=self._deadline_s
         )

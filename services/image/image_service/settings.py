@@ -50,6 +50,14 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     memory_cache_bytes: Annotated[
         int, Meta(ge=0, description="bytes of renditions that are kept in memory; 0: none")
     ] = 128 * 1024**2
+    originals_cache_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="bytes of originals that are kept in memory for their next rendition; "
+            "0: none",
+        ),
+    ] = 32 * 1024**2
     render_deadline_s: Annotated[
         float, Meta(gt=0, description="seconds that one rendition may take a worker")
     ] = 30.0
