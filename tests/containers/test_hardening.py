@@ -37,6 +37,14 @@ def test_a_service_is_read_only_without_privileges(project: ComposeProject, serv
         project.execute(container_of(service), "touch", "/app/x")
 
 
+@pytest.mark.parametrize(("service", "folder"), [("registry", "/spool"), ("metadata", "/index")])
+def test_what_a_service_keeps_outside_of_memory_it_may_write(
+    project: ComposeProject, service: str, folder: str
+) -> None:
+    tried = f"{folder}/tried"
+    project.execute(container_of(service), "sh", "-c", f"touch {tried} && rm {tried}")
+
+
 def test_each_service_is_a_user_of_its_own_who_reads_its_own_credentials(
     project: ComposeProject,
 ) -> None:

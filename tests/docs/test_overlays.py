@@ -75,3 +75,15 @@ def test_compose_takes_it(overlay: str, tmp_path: Path) -> None:
     if "is not a docker command" in done.stderr:
         pytest.skip("docker has no compose")
     assert done.returncode == 0, done.stderr
+
+
+def test_folders_that_services_write_are_volumes_that_the_image_makes_for_anybody() -> None:
+    compose = read("docker-compose.yml")
+    made = (ROOT / "deploy/docker/Dockerfile").read_text()
+    line = next(line for line in made.splitlines() if line.startswith("RUN mkdir -m 1777 "))
+    for name in NAMES.values():
+        for volume in compose["services"][name].get("volumes", []):
+            source, target, *mode = volume.split(":")
+            if "/" not in source and "$" not in source and mode != ["ro"]:
+                assert source in compose["volumes"]
+                assert target in line.split(), f"{name} cannot write {target}"

@@ -53,8 +53,11 @@ DUPLICATE_KEY = 11000
 INDEX_DIFFERS = frozenset({85, 86})  # IndexOptionsConflict, IndexKeySpecsConflict
 #: A cursor whose collection was exchanged for another meanwhile; asked again, it answers.
 EXCHANGED = frozenset({43, 175, 237})  # CursorNotFound, QueryPlanKilled, CursorKilled
+UNAUTHORIZED = 13
 #: Refusals that say nothing about the request: credentials, disk, shutdown, elections.
-NOT_NOW = EXCHANGED | {*(13, 18, 50, 91, 189, 262, 8000, 10107, 11600, 11602, 13435, 13436, 14031)}
+NOT_NOW = EXCHANGED | {
+    *(UNAUTHORIZED, 18, 50, 91, 189, 262, 8000, 10107, 11600, 11602, 13435, 13436, 14031)
+}
 #: Documents encoded before others get their turn.
 TURN = 32
 #: The largest document MongoDB takes.
@@ -215,7 +218,8 @@ def answering() -> Iterator[None]:
         ) from error
     except OperationFailure as error:
         if error.code in NOT_NOW:
-            raise Unavailable("mongodb", f"mongodb refuses: {_line(error)}") from error
+            needed = "; it needs readWrite and dbAdmin" if error.code == UNAUTHORIZED else ""
+            raise Unavailable("mongodb", f"mongodb refuses: {_line(error)}{needed}") from error
         raise
 
 
