@@ -65,8 +65,13 @@ def _paused(report: dict[str, Any]) -> dict[str, datetime]:
 
 async def _ask_http(url: str) -> Answer:
     try:
-        # trust_env: no proxy stands between this machine and itself
-        async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as http:
+        # trust_env: no proxy stands between this machine and itself. verify: there is no TLS, and
+        # reading all certificates of the world took 20 ms, each second for each part.
+        async with httpx.AsyncClient(
+            timeout=_TIMEOUT_S,
+            trust_env=False,
+            verify=False,  # noqa: S501
+        ) as http:
             answer = await http.get(url)
     except httpx.TimeoutException:
         return Answer(problem=f"no answer within {_TIMEOUT_S:g} s")
