@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from imagesystem.permissions import SAYS
-from imagesystem.topology import BUCKETS, CONSUMERS, KEY_VALUES, STREAMS
+from imagesystem.topology import BUCKETS, CONSUMERS, EXCHANGES, KEY_VALUES, STREAMS
 
 from generators.markdown import code, table
 
@@ -27,6 +27,13 @@ Replicas of a service share its durable consumers. What the columns mean is in
 [Delivery](../explanation/delivery.md). Each has another one beside it for
 [replays](../how-to/handle-dead-letters.md) of its dead letters: `<durable>-replays`, on
 `commands.v1.replay.<durable>.*`.
+"""
+ASKING = """\
+## Questions
+
+Asked of whoever is there and answered at once
+([why](../adr/0044-questions-are-asked-over-nats.md)). No stream keeps them; replicas of who answers
+share them.
 """
 SAYING = """\
 ## Who may say what
@@ -86,6 +93,16 @@ def page(root: Path) -> str:
         )
         for consumer in CONSUMERS.values()
     ]
+    exchanges = [
+        (
+            code(each.subject),
+            ", ".join(each.asked_by),
+            each.answered_by,
+            each.at_once,
+            each.description,
+        )
+        for each in EXCHANGES.values()
+    ]
     return "\n".join(
         [
             INTRO,
@@ -101,6 +118,10 @@ def page(root: Path) -> str:
                 ("durable", "service", "stream", "hears", "at once, per process", "deadline",
                  "ack wait", "attempts", "delay of a retry"),
                 consumers,
+            ),
+            ASKING,
+            table(
+                ("subject", "asked by", "answered by", "at once, per process", ""), exchanges
             ),
             SAYING,
             table(
