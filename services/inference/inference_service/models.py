@@ -29,7 +29,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     `run` gets the picture with its longest side at most `side` pixels, and what the tasks that
     this one needs have found; it returns the `result` of the task's `inferred` fact. `version`
     changes when the same picture may get another answer. `load` is called before the first
-    picture. `slow`: it takes so long that others should not wait for it.
+    picture. `slow`: it takes so long that others should not wait for it. `languages`: ISO 639-1
+    codes of what it reads, if it reads.
     """
 
     task: str
@@ -39,6 +40,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     run: Callable[[Picture, Findings], Result]
     load: Callable[[], None] = _nothing
     slow: bool = False
+    languages: tuple[str, ...] = ()
 
 
 def _analyse(picture: Picture, _: Findings) -> Analysis:
@@ -107,6 +109,7 @@ BUILT_IN: dict[str, Model] = {
             run=_read_text,
             load=text.load,
             slow=True,
+            languages=text.LANGUAGES,
         ),
         Model(task="labels", name=labels.MODEL, version=labels.VERSION, side=1, run=_derive_labels),
     )

@@ -29,7 +29,8 @@ class ModelInUse(msgspec.Struct, frozen=True, kw_only=True):
     """A task and what answers it; `active`: it runs on every upload.
 
     `needs`: tasks whose answers it rests on; `trouble`: why it is left alone for a while, if so;
-    `standing`: how the model does in the process that answers (each replica has its own).
+    `standing`: how the model does in the process that answers (each replica has its own);
+    `languages`: ISO 639-1 codes of what the model reads, if it reads.
     """
 
     task: str
@@ -40,6 +41,7 @@ class ModelInUse(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing
     needs: tuple[str, ...] = ()
     trouble: str | None = None
+    languages: tuple[str, ...] = ()
 
 
 class ModelsInUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +76,7 @@ async def list_models(state: State) -> ModelsInUse:
                 standing=standings[task.name],
                 needs=task.needs,
                 trouble=recognition.trouble(task.name),
+                languages=recognition.models[task.name].languages,
             )
             for task in TASKS.values()
         ]

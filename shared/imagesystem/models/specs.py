@@ -15,6 +15,7 @@ from imagesystem.errors import Permanent
 
 __all__ = [
     "KINDS",
+    "NETWORKS",
     "BadModel",
     "InputSpec",
     "Kind",
@@ -26,12 +27,16 @@ __all__ = [
     "digest_of",
 ]
 
-#: What a file of a model is for. `data`: weights beside an ONNX file that is too large for one.
-Role: TypeAlias = Literal["image", "text", "tokenizer", "data"]
+#: What a file of a model is for. `image`: the network that looks at pictures (or lines of text);
+#: `data`: weights beside an ONNX file that is too large for one.
+Role: TypeAlias = Literal["image", "text", "tokenizer", "detector", "characters", "data"]
+#: Roles of files that are networks.
+NETWORKS: tuple[Role, ...] = ("image", "text", "detector")
 #: Lists of class names that come with this package.
 LISTS = ("coco-80", "everyday-60", "imagenet-1k")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _PIECE = 1024 * 1024
 
@@ -103,6 +108,12 @@ KINDS: dict[str, Kind] = {
             description="a picture and a text as vectors of one space: CLIP, SigLIP",
             may_have=("data", "text", "tokenizer"),
         ),
+        Kind(
+            name="ppocr",
+            tasks=("text",),
+            description="PP-OCR: a line of text as (1, steps, 1 + characters + 1)",
+            may_have=("data", "detector", "characters"),
+        ),
     )
 }
 
@@ -142,7 +153,8 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     `classes`: the names of its classes, in its order, or the name of a list that comes with this
     package; of a pair of encoders: the words that pictures are compared with, each put into
     `prompt`. `pool`: which of an encoder's tokens is the answer, where it tells all. `tokens`: the
-    longest text, and `pad`, whether shorter ones are filled up to it.
+    longest text, and `pad`, whether shorter ones are filled up to it. `languages`: ISO 639-1 codes
+    of what it reads.
     """
 
     name: str
@@ -159,6 +171,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     prompt: str = "a photo of a {}"
     tokens: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 77
     pad: bool = False
+    languages: tuple[str, ...] = ()
 
     def file(self, role: Role) -> ModelFile | None:
         """Return the file of a role, if there is one."""
@@ -173,6 +186,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             "input": msgspec.to_builtins(self.input),
             "classes": class_names(self.classes),
             "rest": [self.activation, self.pool, self.prompt, self.tokens, self.pad],
+            "languages": self.languages,
         }
         return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()[:12]
 
@@ -208,6 +222,11 @@ def check(spec: ModelSpec) -> ModelSpec:
     wants_classes = kind.classes or (kind.name == "clip" and "labels" in spec.tasks)
     if wants_classes and not class_names(spec.classes):
         raise BadModel(f"{name}: a {kind.name} needs the names of its classes")
+    if spec.languages and "text" not in spec.tasks:
+        raise BadModel(f"{name}: a {kind.name} reads no language")
+    for language in spec.languages:
+        if not _LANGUAGE.fullmatch(language):
+            raise BadModel(f"{name}: {language[:16]!r} is no ISO 639-1 code")
     if spec.prompt.count("{}") != 1:
         raise BadModel(f"{name}: the prompt has {{}} once, where the class comes")
     return spec

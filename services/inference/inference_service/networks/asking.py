@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from multiprocessing.connection import Client, Connection
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 from imagesystem.errors import Transient
 from imagesystem.models import BadModel
@@ -37,6 +38,10 @@ class Networks(Protocol):
 
     def words(self, key: Key) -> NDArray[np.float32]:
         """Return the vectors of a model's classes."""
+        ...
+
+    def characters(self, key: Key) -> list[str]:
+        """Return the characters that a model reads, in its order."""
         ...
 
 
@@ -69,6 +74,11 @@ class Remote:
     def words(self, key: Key) -> NDArray[np.float32]:
         """See `Networks.words`."""
         return self._ask(Ask(what="words", key=key))[1]["words"]
+
+    def characters(self, key: Key) -> list[str]:
+        """See `Networks.characters`."""
+        found = self._ask(Ask(what="characters", key=key))[1]["characters"]
+        return msgspec.json.decode(found.tobytes(), type=list[str])
 
     def loaded(self) -> tuple[Loaded, ...]:
         """Return what is loaded."""

@@ -34,10 +34,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked.
 
     To `run` a network on the arrays that follow, what goes in and out (`signature`), the vectors
-    of its classes (`words`) or of a `text`, what is `loaded`; or to close all but those to `keep`.
+    of its classes (`words`) or of a `text`, the `characters` that it reads, what is `loaded`; or to
+    close all but those to `keep`.
     """
 
-    what: Literal["run", "signature", "words", "text", "loaded", "keep"]
+    what: Literal["run", "signature", "words", "text", "characters", "loaded", "keep"]
     key: Key | None = None
     text: str = ""
     keys: tuple[Key, ...] = ()

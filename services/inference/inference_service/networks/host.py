@@ -23,6 +23,10 @@ from inference_service.networks.sessions import Arrays, Provider, Session, Signa
 __all__ = ["Host", "HostLimits", "Key", "Loaded"]
 
 
+#: Where PP-OCR's converters write the characters, one a line.
+CHARACTERS = "character"
+
+
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """A network: the model's name, its fingerprint, and which of its files."""
 
@@ -59,6 +63,7 @@ class _Hosted:
         before = _resident_bytes()
         session = Session(path, limits.provider, limits.threads)
         self.signature = session.signature
+        self.metadata = session.metadata
         _warm_up(session)
         self.memory_bytes = max(0, _resident_bytes() - before)
         self.batching = Batching(session.run, limits.batch, free=session.signature.free)
@@ -122,6 +127,28 @@ class Host:
             texts = [spec.prompt.format(name) for name in class_names(spec.classes)]
             known = self._words[key] = np.stack([self.text(key, text) for text in texts])
         return known
+
+    def characters(self, key: Key) -> list[str]:
+        """Return the characters that a model reads: of its file of them, or as the network says."""
+        spec = self._spec(key)
+        file = spec.file("characters")
+        if file is not None:
+            path = self.shelf.path(spec, file)
+            _require_digest(path, file.sha256)
+            try:
+                return [
+                    line.rstrip("\r") for line in path.read_text("utf-8").rstrip("\n").split("\n")
+                ]
+            except (OSError, UnicodeDecodeError) as error:
+                raise BadModel(f"{path} is no list of characters: {error}") from error
+        hosted = self._taken(key)
+        self._give_back(hosted)
+        told = hosted.metadata.get(CHARACTERS, "")
+        if not told:
+            raise BadModel(
+                f"{spec.name} does not say which characters it reads: add the list of them"
+            )
+        return told.splitlines()
 
     def loaded(self) -> list[Loaded]:
         """Return what is loaded now."""

@@ -10,13 +10,15 @@ from typing import Any
 import msgspec
 import numpy as np
 from imagesystem.errors import Transient
-from imagesystem.events import Embedding, Faces, Labels, Objects
+from imagesystem.events import Embedding, Faces, Labels, Objects, Text
 from imagesystem.models import BadModel, ModelSpec, Shelf, class_names
 from numpy.typing import NDArray
 
+from inference_service import text
 from inference_service.decoding import Picture
 from inference_service.labels import derive_labels
 from inference_service.models import Findings, Model, Result
+from inference_service.networks import lines
 from inference_service.networks.asking import Networks, remote_at
 from inference_service.networks.classifiers import compared, recognised
 from inference_service.networks.detectors import Outputs, objects_of, read_boxes
@@ -26,7 +28,7 @@ from inference_service.networks.preparation import Feed, Placed, feed_of, prepar
 from inference_service.networks.sessions import Signature
 from inference_service.networks.yunet import faces_of
 
-__all__ = ["REVISION", "Network", "embed_text", "model_of", "try_out"]
+__all__ = ["REVISION", "Network", "check_answer", "embed_text", "model_of", "try_out"]
 
 #: Of what is done before and after the network; a change changes answers.
 REVISION = "1"
@@ -68,6 +70,8 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
 
     def answer(self, picture: Picture, found: Findings, networks: Networks) -> Result:
         """Return the task's answer as `networks` give it; raises `BadModel`, `Transient`."""
+        if self.task == "text":  # line by line, and not the picture at once
+            return _text(self, picture, networks)
         placed = prepare(picture, self.feed)
         outputs = networks.run(self.key, self._inputs(placed))
         return _READERS[self.task](
@@ -91,6 +95,14 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
             elif other.name != port.name:
                 raise BadModel(f"{self.spec.name} wants {other.name}, which nobody knows")
         return inputs
+
+
+def _text(network: Network, picture: Picture, networks: Networks) -> Text:
+    if networks is remote_at(network.socket):
+        engine = lines.kept_engine(network.socket, network.key, network.spec, network.signature)
+    else:
+        engine = lines.engine_by(network.key, network.spec, network.signature, networks)
+    return text.text_by(engine, picture, network.spec.languages)
 
 
 def _objects(seen: _Seen) -> Objects:
@@ -176,8 +188,10 @@ def model_of(task: str, spec: ModelSpec, networks: Networks, socket: str = "") -
         task=task,
         name=f"{spec.name}+rules" if task == "labels" else spec.name,
         version=f"{spec.fingerprint}+{REVISION}",
-        side=side_of(feed),
+        side=text.SIDE if task == "text" else side_of(feed),
         run=network,
+        slow=task == "text",
+        languages=spec.languages,
     )
 
 
@@ -190,16 +204,20 @@ def try_out(folder: Path, name: str, networks: Networks) -> list[str]:
     spec = shelf.model(name)
     shelf.verify(spec)
     for task in spec.tasks:
-        answered(model_of(task, spec, networks), networks)
+        check_answer(model_of(task, spec, networks), networks)
     return list(spec.tasks)
 
 
-def answered(model: Model, networks: Networks) -> Result:
-    """Return what a model from the shelf says of a blank picture; raises `BadModel`."""
+def check_answer(model: Model, networks: Networks) -> None:
+    """Have a model from the shelf look at a blank picture; raises `BadModel` if it cannot."""
+    network = model.run
+    assert isinstance(network, Network)  # noqa: S101  `model_of` made it
     blank = Picture(pixels=np.full((48, 64, 3), 127, np.uint8), width=64, height=48)
-    assert isinstance(model.run, Network)  # noqa: S101  `model_of` made it
     try:
-        return model.run.answer(blank, {}, networks)
+        if model.task == "text":
+            lines.check(network.key, network.spec, network.signature, networks)
+        else:
+            network.answer(blank, {}, networks)
     except (BadModel, Transient):
         raise
     except Exception as error:  # whatever onnxruntime or the reader stumbles over

@@ -44,6 +44,7 @@ USUAL: dict[str, Feed] = {
     "yunet": Feed(size=(640, 640), fit="letterbox-corner", channels="bgr", scale=1.0, pad=0),
     "classifier": Feed(size=(224, 224), fit="crop", mean=IMAGENET[0], std=IMAGENET[1]),
     "encoder": Feed(size=(224, 224), fit="crop", mean=IMAGENET[0], std=IMAGENET[1]),
+    "ppocr": Feed(size=(48, 320), fit="stretch", channels="bgr", scale=1 / 127.5, mean=(1, 1, 1)),
     "clip": Feed(size=(224, 224), fit="crop", mean=CLIP[0], std=CLIP[1], shorten=1.0),
 }
 #: The longest side that is wanted of a picture whose middle is cut out, or which is stretched, as

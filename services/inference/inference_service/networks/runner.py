@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
+import numpy as np
 from imagesystem.models import BadModel, Shelf
 from numpy.typing import NDArray
 
@@ -94,6 +95,12 @@ def _text(host: Host, ask: Ask, _: _Arrays) -> _Answer:
     return Told(), {"text": host.text(ask.key, ask.text)}
 
 
+def _characters(host: Host, ask: Ask, _: _Arrays) -> _Answer:
+    assert ask.key is not None  # noqa: S101
+    told = msgspec.json.encode(host.characters(ask.key))
+    return Told(), {"characters": np.frombuffer(told, np.uint8)}
+
+
 def _loaded(host: Host, _ask: Ask, _: _Arrays) -> _Answer:
     return Told(loaded=tuple(host.loaded())), {}
 
@@ -108,6 +115,7 @@ _ANSWERS: dict[str, Callable[[Host, Ask, _Arrays], _Answer]] = {
     "signature": _signature,
     "words": _words,
     "text": _text,
+    "characters": _characters,
     "loaded": _loaded,
     "keep": _keep,
 }

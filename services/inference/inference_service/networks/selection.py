@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
+import msgspec
 from imagesystem import logs
 from imagesystem.errors import ImageSystemError, Transient
 from imagesystem.models import BadModel, ModelSpec, Shelf
+from imagesystem.models.specs import NETWORKS
 
 from inference_service.models import BUILT_IN, Model, Models
 from inference_service.networks.asking import Remote
 from inference_service.networks.host import Key
-from inference_service.networks.network import Network, answered, model_of
+from inference_service.networks.network import Network, check_answer, model_of
 from inference_service.networks.running import Runner
 
 __all__ = ["Selection"]
@@ -117,7 +119,7 @@ class Selection:
         remote = Remote(self._runner.socket)
         try:
             model = model_of(task, spec, remote, self._runner.socket)
-            answered(model, remote)
+            check_answer(model, remote)
         finally:
             remote.close()
         return model
@@ -131,4 +133,4 @@ class Selection:
     def _keys(self) -> set[Key]:
         networks = [self._models[task].run for task in BUILT_IN]
         keys = {network.key for network in networks if isinstance(network, Network)}
-        return keys | {Key(model=k.model, fingerprint=k.fingerprint, role="text") for k in keys}
+        return {msgspec.structs.replace(key, role=role) for key in keys for role in NETWORKS}

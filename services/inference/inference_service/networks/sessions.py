@@ -96,6 +96,8 @@ class Session:
             outputs=tuple(_port(path, node) for node in self._session.get_outputs()),
         )
         self._names = [port.name for port in self.signature.outputs]
+        #: What its makers wrote into the file, by their names for it.
+        self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Return the outputs by name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import cv2
 import msgspec
@@ -12,14 +13,24 @@ from imagesystem.events import Text, TextLine
 
 from inference_service.decoding import Picture, Pixels
 from inference_service.geometry import box_around, vertex
+from inference_service.text.direction import runs_left
 from inference_service.text.order import in_reading_order
 from inference_service.text.reading import Line, read_lines
 
-__all__ = ["MODEL", "SIDE", "VERSION", "load", "read_text"]
+if TYPE_CHECKING:  # worker processes alone load the networks' libraries
+    from inference_service.text.engine import Engine
+
+__all__ = ["LANGUAGES", "MODEL", "SIDE", "VERSION", "load", "read_text", "text_by"]
 
 MODEL = "PP-OCRv6-small"
 #: The wheel that the networks are from, and the revision of what is done around them here.
 VERSION = f"rapidocr-{version('rapidocr')}+1"
+_CODES = """
+af az bs ca cs cy da de en es et eu fi fr ga gl hr hu id is it ja ku la lb lt lv mi ms mt nl no oc
+pl pt qu rm ro sk sl sq sr sv sw tl tr uz vi zh
+"""
+#: ISO 639-1 codes of the languages that the makers of the shipped network say it reads.
+LANGUAGES = tuple(_CODES.split())
 #: Pictures are searched with their longest side at most so many pixels.
 SIDE = 1536
 #: Small pictures are enlarged, at most twofold, until their shorter side has so many pixels.
@@ -32,23 +43,27 @@ MOST_LINES, MOST_CHARACTERS, MOST_BYTES = 250, 400, 30_000
 def read_text(picture: Picture) -> Text:
     """Return what is written in a picture, upright, upside down or sideways."""
     # Worker processes alone need the networks, and their libraries take a second to load.
-    from inference_service.text.engine import engine, languages  # noqa: PLC0415
+    from inference_service.text.engine import engine  # noqa: PLC0415
 
-    networks = engine()
+    return text_by(engine(), picture, LANGUAGES)
+
+
+def text_by(networks: Engine, picture: Picture, languages: tuple[str, ...]) -> Text:
+    """Return what networks read in a picture, and the languages that they are said to read."""
     pixels = _enlarged(picture.pixels)
     # largest first: what is left out, if anything, is the small print
     found = sorted(networks.find(pixels), key=lambda item: -cv2.contourArea(item.corners))
     lines = read_lines(networks, pixels, found[:MOST_LINES])
     turns = _most(lines)
     ordered = in_reading_order(lines, turns)
-    rows = _bounded(ordered)
+    rows = _bounded([_from_its_start(row) for row in ordered])
     scale = picture.width / pixels.shape[1], picture.height / pixels.shape[0]
     return Text(
         width=picture.width,
         height=picture.height,
         text="\n".join(" ".join(line.text for line in row) for row in rows),
         lines=[_told(line, picture, scale) for row in rows for line in row],
-        languages=languages(),
+        languages=list(languages),
         rotation=-90 * turns % 360,
         truncated=len(found) > MOST_LINES or _letters(rows) < _letters(ordered),
     )
@@ -59,6 +74,11 @@ def load() -> None:
     blank = np.full((64, 256, 3), 255, np.uint8)
     cv2.putText(blank, "ready", (40, 44), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (0, 0, 0), 3)
     read_text(Picture(pixels=blank, width=256, height=64))
+
+
+def _from_its_start(row: list[Line]) -> list[Line]:
+    """Return the lines of a row, which come from left to right, as they are read."""
+    return row[::-1] if runs_left("".join(line.text for line in row)) else row
 
 
 def _enlarged(pixels: Pixels) -> Pixels:

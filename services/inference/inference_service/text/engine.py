@@ -1,14 +1,16 @@
 """PP-OCR's two networks: where lines of text are, and what a line says.
 
 The networks and the rules around them (how a probability map becomes boxes, how characters are
-read off a sequence) come in the wheel of `rapidocr`; nothing is downloaded. Papers: DB (Liao et
-al. 2020) for detection, SVTR with CTC (Du et al. 2022) for recognition.
+read off a sequence) come in the wheel of `rapidocr`; nothing is downloaded. Either network may be
+another one of the family instead. Papers: DB (Liao et al. 2020) for detection, SVTR with CTC (Du et
+al. 2022) for recognition.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable, Sequence
 from importlib.resources import as_file, files
 
 import cv2
@@ -18,12 +20,14 @@ import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from rapidocr.ch_ppocr_det.utils import DBPostProcess
 from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
-from rapidocr.utils.model_resolver import list_supported_langs
-from rapidocr.utils.typings import ModelType, OCRVersion, TaskType
 
 from inference_service.decoding import Pixels
+from inference_service.text.direction import logical
 
-__all__ = ["Engine", "Found", "Reading", "engine", "languages"]
+__all__ = ["Ask", "Engine", "Found", "Reading", "engine", "shipped_detector"]
+
+#: What a network says of what it is fed, float32 (1, 3, h, w) as `_normalised` makes it.
+Ask = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 DETECTOR, RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
 
@@ -31,16 +35,6 @@ DETECTOR, RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
 STEP = 32
 #: Height of a line as the recogniser sees it, and the widths it is given at least and at most.
 LINE_HEIGHT, NARROWEST, WIDEST = 48, 320, 3200
-
-#: What the recogniser's makers call its languages, where that is no ISO 639-1 code.
-_ISO = {
-    "ch": "zh",
-    "chinese_cht": "zh",
-    "french": "fr",
-    "german": "de",
-    "japan": "ja",
-    "rs_latin": "sr",
-}
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,11 +56,20 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Engine:
-    """Both networks, loaded; one thread each, because there is a process per core."""
+    """Both networks. `detect` says (1, 1, h, w), how sure it is of text at each place; `recognise`
+    says (1, steps, 1 + characters + 1): nothing, one of `characters`, or a space.
+    """
 
-    def __init__(self) -> None:
-        self._detector = _session(DETECTOR)
-        self._recogniser = _session(RECOGNISER)
+    def __init__(
+        self,
+        detect: Ask,
+        recognise: Ask,
+        characters: Sequence[str],
+        line_height: int = LINE_HEIGHT,
+    ) -> None:
+        self._detect = detect
+        self._recognise = recognise
+        self._line_height = line_height
         self._boxes = DBPostProcess(
             thresh=0.3,
             box_thresh=0.5,
@@ -74,15 +77,14 @@ class Engine:
             unclip_ratio=1.6,
             use_dilation=True,
         )
-        characters = self._recogniser.get_modelmeta().custom_metadata_map["character"]
-        self._characters = CTCLabelDecode(character=characters.splitlines())
+        self._characters = CTCLabelDecode(character=list(characters))
 
     def find(self, pixels: Pixels) -> list[Found]:
         """Return where lines of text seem to be in a picture, uint8 (h, w, 3), sRGB."""
         height, width = pixels.shape[:2]
         size = tuple(max(STEP, round(side / STEP) * STEP) for side in (width, height))
         seen = cv2.resize(pixels, size) if size != (width, height) else pixels
-        (told,) = self._detector.run(None, {"x": _normalised(np.asarray(seen, np.uint8))})
+        told = self._detect(_normalised(np.asarray(seen, np.uint8)))
         boxes, sure = self._boxes(told, (height, width))
         return [
             Found(corners=np.asarray(box, np.float32), confidence=float(score))
@@ -91,20 +93,33 @@ class Engine:
 
     def read(self, line: Pixels) -> Reading:
         """Return what an upright line says; `line`: uint8 (h, w, 3), sRGB."""
-        height, width = line.shape[:2]
-        wide = min(WIDEST, max(1, math.ceil(LINE_HEIGHT * width / height)))
-        fitted = np.asarray(cv2.resize(line, (wide, LINE_HEIGHT)), np.uint8)
-        given = np.zeros((1, 3, LINE_HEIGHT, max(wide, NARROWEST)), np.float32)
+        (height, width), high = line.shape[:2], self._line_height
+        wide = min(WIDEST, max(1, math.ceil(high * width / height)))
+        fitted = np.asarray(cv2.resize(line, (wide, high)), np.uint8)
+        given = np.zeros((1, 3, high, max(wide, NARROWEST)), np.float32)
         given[..., :wide] = _normalised(fitted)
-        (told,) = self._recogniser.run(None, {"x": given})
+        told = self._recognise(given)
         ((text, confidence),), _ = self._characters(told)
-        return Reading(text=text.strip(), confidence=float(confidence))
+        return Reading(text=logical(text.strip()), confidence=float(confidence))
 
 
 @functools.cache
 def engine() -> Engine:
-    """Return the networks, loaded once in each worker process."""
-    return Engine()
+    """Return the networks of the wheel, loaded once in each worker process."""
+    recogniser = _session(RECOGNISER)
+    characters = recogniser.get_modelmeta().custom_metadata_map["character"]
+    return Engine(shipped_detector(), _asked(recogniser), characters.splitlines())
+
+
+@functools.cache
+def shipped_detector() -> Ask:
+    """Return the wheel's detector, loaded once in each worker process; it knows any script."""
+    return _asked(_session(DETECTOR))
+
+
+def _asked(session: onnxruntime.InferenceSession) -> Ask:
+    (port,) = session.get_inputs()
+    return lambda given: np.asarray(session.run(None, {port.name: given})[0], np.float32)
 
 
 def _session(name: str) -> onnxruntime.InferenceSession:
@@ -117,13 +132,6 @@ def _session(name: str) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3
     with as_file(files("rapidocr").joinpath("models", name)) as path:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-@functools.cache
-def languages() -> list[str]:
-    """Return the ISO 639-1 codes of the languages that the recogniser's makers say it reads."""
-    named = list_supported_langs(TaskType.REC, OCRVersion.PPOCRV6, ModelType.SMALL)
-    return sorted({_ISO.get(name, name) for name in named})
 
 
 def _normalised(pixels: Pixels) -> NDArray[np.float32]:
