@@ -126,6 +126,17 @@ def add(
         str,
         typer.Option("--classes", help="A file with a name a line, or coco-80, imagenet-1k."),
     ] = "",
+    characters: Annotated[
+        Path | None,
+        typer.Option(
+            "--characters",
+            help="What it reads, a character a line, in its order; where the file does not say so.",
+        ),
+    ] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option("--language", help="What it reads, as an ISO 639-1 code; may be repeated."),
+    ] = None,
     licence: Annotated[
         str, typer.Option("--licence", help="Under which it may be used.")
     ] = "unknown",
@@ -142,8 +153,10 @@ def add(
         tasks=tuple(task or ()),
         classes=classes,
         licence=licence,
+        characters=characters,
+        languages=tuple(language or ()),
     )
-    models.try_out(shelf, spec.name)
+    models.try_added(shelf, spec.name)
     typer.echo(f"{spec.name} is here: `image-system models use {spec.tasks[0]} {spec.name}`")
 
 
@@ -163,7 +176,9 @@ def remove(
 
 @app.command()
 def use(
-    task: Annotated[str, typer.Argument(help="What is asked: objects, faces, labels, embedding.")],
+    task: Annotated[
+        str, typer.Argument(help="What is asked: objects, faces, text, labels, embedding.")
+    ],
     name: Annotated[str, typer.Argument(help="The model that shall answer; or built-in.")],
     *,
     data_dir: DataDir = DEFAULT_DATA_DIR,

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from local_stack.errors import StackError
 
-__all__ = ["BUILT_IN", "FOLDER", "Row", "add", "render", "rows", "try_out"]
+__all__ = ["BUILT_IN", "FOLDER", "Row", "add", "render", "rows", "try_added", "try_out"]
 
 #: Where models lie in the data folder.
 FOLDER = "models"
@@ -44,6 +44,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     installed: bool
     used: tuple[str, ...]
     description: str
+    languages: tuple[str, ...] = ()
 
 
 def rows(shelf: Shelf) -> list[Row]:
@@ -59,6 +60,7 @@ def rows(shelf: Shelf) -> list[Row]:
             installed=name in installed,
             used=tuple(task for task, used in chosen.items() if used == name),
             description=spec.description,
+            languages=spec.languages,
         )
         for name, spec in sorted({**catalogue(), **installed}.items())
     ]
@@ -92,26 +94,39 @@ def add(
     tasks: tuple[str, ...],
     classes: str,
     licence: str,
+    characters: Path | None = None,
+    languages: tuple[str, ...] = (),
 ) -> ModelSpec:
     """Copy a model onto the shelf: an ONNX file, or a folder with `model.toml` and the files.
 
     Its digests are computed. Raises `StackError` in one line.
     """
     try:
+        for each in (path, *((characters,) if characters else ())):
+            if not each.exists():
+                raise StackError(f"there is no {each}")
         if path.is_dir():
             spec = _described(path)
-            folder = path
-        elif path.is_file():
-            spec, folder = (
-                _told(path, name=name, kind=kind, tasks=tasks, classes=classes, licence=licence),
-                path.parent,
-            )
+            given = {file.name: path / file.name for file in spec.files}
         else:
-            raise StackError(f"there is no {path}")
+            spec = _told(
+                path,
+                ModelSpec(
+                    name=name or path.stem.lower(),
+                    kind=kind,
+                    tasks=tasks,
+                    licence=licence,
+                    classes=_classes(classes),
+                    files=(),
+                    languages=languages,
+                ),
+                characters,
+            )
+            given = {each.name: each for each in (path, characters) if each is not None}
         places: dict[str, Path] = {}
         for file in spec.files:
             places[file.name] = shelf.unfinished(file)
-            shutil.copyfile(folder / file.name, places[file.name])
+            shutil.copyfile(given[file.name], places[file.name])
         shelf.install(spec, places)
     except BadModel as error:
         raise StackError(error.message) from error
@@ -120,19 +135,14 @@ def add(
     return spec
 
 
-def _told(
-    path: Path, *, name: str, kind: str, tasks: tuple[str, ...], classes: str, licence: str
-) -> ModelSpec:
-    if kind not in KINDS:
+def _told(path: Path, told: ModelSpec, characters: Path | None) -> ModelSpec:
+    """Return what is told of a model of one network, with its files, and its kind's usual task."""
+    if told.kind not in KINDS:
         raise StackError(f"say what it is with --kind: {', '.join(KINDS)}")
+    files = [_file("image", path), *([_file("characters", characters)] if characters else [])]
     return check(
-        ModelSpec(
-            name=name or path.stem.lower(),
-            kind=kind,
-            tasks=tasks or KINDS[kind].tasks[:1],
-            licence=licence,
-            classes=_classes(classes),
-            files=(_file("image", path),),
+        msgspec.structs.replace(
+            told, tasks=told.tasks or KINDS[told.kind].tasks[:1], files=tuple(files)
         )
     )
 
@@ -168,6 +178,16 @@ def _described(folder: Path) -> ModelSpec:
 
 def _file(role: Role, path: Path) -> ModelFile:
     return ModelFile(role=role, name=path.name, sha256=digest_of(path), bytes=path.stat().st_size)
+
+
+def try_added(shelf: Shelf, name: str) -> None:
+    """Try a model that was added just now, and take it away again if it cannot be used."""
+    try:
+        try_out(shelf, name)
+    except StackError:
+        if name not in shelf.in_use().values():
+            shelf.remove(name)
+        raise
 
 
 def try_out(shelf: Shelf, name: str) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 from imagesystem.models import ModelFile, ModelSpec, Shelf, catalogue, check, parse
 from imagesystem.models.specs import KINDS, BadModel
@@ -34,6 +38,9 @@ class Host(ThreadingHTTPServer):
         self.heard: list[tuple[str, str]] = []
         #: Bytes after which the connection breaks, once for each path.
         self.breaks: dict[str, int] = {}
+        #: Bytes after which nothing more comes, once for each path, until `going` is set.
+        self.stalls: dict[str, int] = {}
+        self.going = threading.Event()
         self.ranges = True
 
     def url(self, path: str) -> str:
@@ -67,6 +74,11 @@ class _Answer(BaseHTTPRequestHandler):
             start = 0
             self._end(200, {"Content-Length": str(len(body))})
         until = self.server.breaks.pop(self.path, len(body))
+        stall = self.server.stalls.pop(self.path, None)
+        if stall is not None:
+            self.wfile.write(body[start:stall])
+            self.server.going.wait(60)
+            return
         self.wfile.write(body[start:until])
         if until < len(body):
             self.close_connection = True
@@ -146,6 +158,38 @@ def test_a_later_try_goes_on_too(host: Host, shelf: Shelf) -> None:
     pull(shelf, spec)
     assert installed(shelf, spec) == LARGE
     assert host.heard == [("/m", "bytes=1000-")]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import msgspec
+from imagesystem.models import ModelSpec, Shelf
+from local_stack import model_downloads
+spec = msgspec.json.decode(sys.argv[2], type=ModelSpec)
+model_downloads.pull(Shelf(Path(sys.argv[1])), spec, lambda *_: None)
+"""
+
+
+def test_a_download_that_is_killed_goes_on_where_it_was(host: Host, shelf: Shelf) -> None:
+    host.bodies["/m"] = LARGE
+    host.stalls["/m"] = half = len(LARGE) // 2
+    spec = spec_of(host.url("/m"))
+    there = shelf.unfinished(spec.files[0])
+    told = msgspec.json.encode(spec).decode()
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(shelf.folder), told])
+    deadline = time.monotonic() + 60
+    while not there.exists() or there.stat().st_size < half // 2:
+        assert time.monotonic() < deadline, "nothing came"
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    host.going.set()
+    left = there.stat().st_size
+    assert shelf.models() == {}
+    pull(shelf, spec)
+    assert installed(shelf, spec) == LARGE
+    assert host.heard == [("/m", ""), ("/m", f"bytes={left}-")]
 
 
 def test_a_host_without_ranges_is_asked_for_all_again(host: Host, shelf: Shelf) -> None:
@@ -233,7 +277,9 @@ def test_the_list_names_permissive_licences_and_a_digest_for_each_file() -> None
         "faces",
         "labels",
         "embedding",
+        "text",
     }
+    assert all(spec.languages for spec in catalogue().values() if spec.tasks == ("text",))
 
 
 @pytest.mark.parametrize(
@@ -355,6 +401,21 @@ def test_a_folder_with_a_description_is_added(shelf: Shelf, tmp_path: Path) -> N
     command("use", "labels", "pair", shelf=shelf)
 
 
+def test_a_reader_of_another_language_is_added_with_its_characters(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    path, characters = tmp_path / "reader.onnx", tmp_path / "characters.txt"
+    path.write_bytes(onnx_models.line_reader(told=False))
+    with pytest.raises(StackError, match="does not say which characters it reads"):
+        command("add", str(path), "--kind", "ppocr", shelf=shelf)
+    assert shelf.models() == {}  # what cannot be used is not kept
+    characters.write_text("\u3131\n\u3132\n\u3133\n", encoding="utf-8")
+    more = ("--characters", str(characters), "--language", "ko", "--language", "en")
+    command("add", str(path), "--kind", "ppocr", *more, shelf=shelf)
+    assert shelf.model("reader").languages == ("ko", "en")
+    shelf.use("text", "reader")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -379,6 +440,7 @@ def test_what_cannot_be_done_is_told_in_one_line(
         command(*given, shelf=shelf)
     assert "\n" not in str(raised.value)
     assert shelf.in_use() == {}
+    assert shelf.models() == {}
 
 
 def test_a_model_that_was_changed_is_not_chosen(shelf: Shelf, own: Path) -> None:
