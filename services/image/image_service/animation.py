@@ -35,17 +35,22 @@ def frame_count(image: Image.Image, limits: Limits) -> int:
 
 
 def show(image: Image.Image, number: int, limits: Limits) -> None:
-    """Go to a frame; raises `Rejected` 422 `no_such_frame`."""
+    """Go to a frame; raises `Rejected` 422 `no_such_frame`, `animation_too_large`.
+
+    (All that come before it are decoded, but of a TIFF, whose pages stand alone.)
+    """
     count = frame_count(image, limits)
     if number >= count:
         raise Rejected(
             422,
             "no_such_frame",
-            f"the picture has {count} frames, the first is 0",
+            f"frame {number} is not there: {count} are, the first is 0",
             limit="frame",
             allowed=count - 1,
             actual=number,
         )
+    if image.format != "TIFF":
+        _check_pixels(image, number + 1, limits)
     try:
         image.seek(number)
     except Exception as error:  # decoders of untrusted bytes raise anything
@@ -55,21 +60,37 @@ def show(image: Image.Image, number: int, limits: Limits) -> None:
 def check(image: Image.Image, limits: Limits) -> int:
     """Return how many frames there are; raises `Rejected` 422 `animation_too_large`."""
     count = frame_count(image, limits)
-    for limit, allowed, actual in (
-        ("MAX_ANIMATION_FRAMES", limits.max_animation_frames, count),
-        ("MAX_ANIMATION_PIXELS", limits.max_animation_pixels, count * image.width * image.height),
-    ):
-        if actual > allowed:
-            raise Rejected(
-                422,
-                "animation_too_large",
-                f"the animation has {count} frames of {image.width} x {image.height} pixels: "
-                "ask for animate=false",
-                limit=limit,
-                allowed=allowed,
-                actual=actual,
-            )
+    if count > limits.max_animation_frames:
+        raise _too_large(
+            f"the animation has {count} frames",
+            limit="MAX_ANIMATION_FRAMES",
+            allowed=limits.max_animation_frames,
+            actual=count,
+        )
+    _check_pixels(image, count, limits)
     return count
+
+
+def _check_pixels(image: Image.Image, count: int, limits: Limits) -> None:
+    pixels = count * image.width * image.height
+    if pixels > limits.max_animation_pixels:
+        raise _too_large(
+            f"{count} frames of {image.width} x {image.height} pixels would have to be decoded",
+            limit="MAX_ANIMATION_PIXELS",
+            allowed=limits.max_animation_pixels,
+            actual=pixels,
+        )
+
+
+def _too_large(message: str, *, limit: str, allowed: int, actual: int) -> Rejected:
+    return Rejected(
+        422,
+        "animation_too_large",
+        f"{message}: ask for animate=false, or for one of the first with frame",
+        limit=limit,
+        allowed=allowed,
+        actual=actual,
+    )
 
 
 def frames(image: Image.Image, count: int, limits: Limits) -> Iterator[int]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 from imagesystem.bus import Bus
+from imagesystem.errors import Rejected
 from imagesystem.events import Uploaded
 
 from image_service.darkroom import Darkroom
@@ -47,6 +50,21 @@ class Gallery(msgspec.Struct, frozen=True, kw_only=True):
             data = await self.originals.whole(original)
             self.hot.shelf.put(name, data, [original.image_id])
         return name, data
+
+    async def find_others(self, image_ids: Iterable[str]) -> None:
+        """Raise `Rejected` 422 `unknown_watermark` if one is not there (any more)."""
+        for image_id in image_ids:
+            try:
+                await self.originals.find(image_id)
+            except Rejected as error:
+                raise Rejected(
+                    422,
+                    "unknown_watermark",
+                    f"the watermark cannot be drawn: {error.message}",
+                    limit="watermark",
+                    allowed="the id of an uploaded image",
+                    actual=image_id,
+                ) from error
 
     async def evidence(self, image_id: str) -> Evidence:
         """Return what inference has said of an image so far."""

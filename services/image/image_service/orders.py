@@ -12,7 +12,7 @@ from imagesystem.ids import parse_image_id
 
 from image_service import paths
 from image_service.gallery import Gallery
-from image_service.parameters import BY_NAME, Wanted, parse, read
+from image_service.parameters import ACCESS, BY_NAME, Wanted, parse, read
 from image_service.signatures import canonical, check_expiry
 
 __all__ = ["Order", "by_path", "by_query", "for_srcset", "wanted_of"]
@@ -76,6 +76,15 @@ def wanted_of(gallery: Gallery, path: str, query: str, fields: Sequence[tuple[st
     Where signatures are required all parameters must stand in the query. Raises as above.
     """
     pairs = parse_qsl(query, keep_blank_values=True)
+    for name, _ in fields:
+        if name in BY_NAME and BY_NAME[name] in ACCESS:
+            raise Rejected(
+                400,
+                "unknown_parameter",
+                f"{name} belongs into the query, it is no field",
+                limit=name,
+                allowed="in the query",
+            )
     wanted = read([*pairs, *fields]) or Wanted({})
     signed, signature = canonical(path, query)
     gallery.signatures.check(signed, signature, original=False)

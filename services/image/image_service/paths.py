@@ -15,6 +15,7 @@ from imagesystem.errors import Rejected
 
 from image_service.formats import ALIASES, FORMATS
 from image_service.parameters import AUTO
+from image_service.signatures import SIGNATURE_NAMES
 
 __all__ = ["PREFIX", "UNSAFE", "PathRequest", "path_of", "read"]
 
@@ -44,11 +45,21 @@ class PathRequest(msgspec.Struct, frozen=True, kw_only=True):
 def read(raw: str) -> PathRequest:
     """Read what follows the prefix, percent-encoded as it was sent.
 
-    Raises `Rejected` 404 `malformed_path`, 400 `invalid_parameter` for an unknown extension.
+    Raises `Rejected` 404 `malformed_path`, 400 `too_many_parameters`, `unknown_parameter` for a
+    signature among the options, `invalid_parameter` for an unknown extension.
     """
     signature, *options, name = raw.split("/") if "/" in raw else ("", raw)
-    if not signature or not name or len(options) > MAX_OPTIONS:
+    if not signature or not name:
         raise Rejected(404, "malformed_path", "the path is not complete", allowed=_FORM)
+    if len(options) > MAX_OPTIONS:
+        raise Rejected(
+            400,
+            "too_many_parameters",
+            "too many options",
+            limit="options",
+            allowed=MAX_OPTIONS,
+            actual=len(options),
+        )
     image_id, dot, extension = unquote(name).partition(".")
     pairs = [_pair(option) for option in options]
     if dot:
@@ -71,8 +82,16 @@ def read(raw: str) -> PathRequest:
 
 
 def _pair(option: str) -> tuple[str, str]:
-    name, _, value = option.partition(":")
-    return unquote(name), unquote(value)
+    name, _, value = (unquote(part) for part in option.partition(":"))
+    if name in SIGNATURE_NAMES:
+        raise Rejected(
+            400,
+            "unknown_parameter",
+            "in a path the signature comes first, it is no option",
+            allowed=_FORM,
+            actual=name,
+        )
+    return name, value
 
 
 def path_of(image_id: str, pairs: list[tuple[str, str]], extension: str = "") -> str:

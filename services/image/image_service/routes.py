@@ -136,8 +136,7 @@ async def _rendition(
     recipe = gallery.interpreter.resolve(
         wanted, source_of(original), request.headers.get("accept", ""), evidence
     )
-    for image_id in recipe.sources():
-        await _find_watermark(gallery, image_id)
+    await gallery.find_others(recipe.sources())
     format_ = FORMATS[recipe.format]
     representation = Representation(
         etag=f'"{key(original.sha256, recipe)}"',
@@ -162,21 +161,6 @@ async def _rendition(
         len(developed.data),
         partial(_in_one_piece, developed.data),
     )
-
-
-async def _find_watermark(gallery: Gallery, image_id: str) -> None:
-    """Raise `Rejected` 422 `unknown_watermark` if it is not there (any more)."""
-    try:
-        await gallery.originals.find(image_id)
-    except Rejected as error:
-        raise Rejected(
-            422,
-            "unknown_watermark",
-            f"the watermark cannot be drawn: {error.message}",
-            limit="watermark",
-            allowed="the id of an uploaded image",
-            actual=image_id,
-        ) from error
 
 
 def _kept_for(gallery: Gallery, order: Order, evidence: Evidence | None) -> str:

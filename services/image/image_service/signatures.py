@@ -15,12 +15,12 @@ from urllib.parse import unquote_plus
 import msgspec
 from imagesystem.errors import Rejected
 
-__all__ = ["Signatures", "Unsigned", "canonical", "check_expiry", "keys_of"]
+__all__ = ["SIGNATURE_NAMES", "Signatures", "Unsigned", "canonical", "check_expiry", "keys_of"]
 
 #: What needs no signature: everything, originals as they are, or nothing.
 Unsigned: TypeAlias = Literal["all", "originals", "none"]
 LEAST_KEY_BYTES = 16
-_NAMES = ("signature", "s")
+SIGNATURE_NAMES = ("signature", "s")
 
 
 class Signatures(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ def canonical(path: str, query: str) -> tuple[str, str | None]:
     pairs, signature = [], None
     for pair in query.split("&") if query else []:
         name, _, value = pair.partition("=")
-        if (unquote_plus(name) if "%" in name else name) in _NAMES:
+        if (unquote_plus(name) if "%" in name else name) in SIGNATURE_NAMES:
             signature = unquote_plus(value)
         elif pair:
             pairs.append(pair)

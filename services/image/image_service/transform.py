@@ -61,6 +61,8 @@ async def transform(
     file, fields = _parts(form)
     query = request.scope["query_string"].decode("latin-1")
     wanted = wanted_of(gallery, request.url.path, query, fields)
+    if (mark := wanted.get("watermark")) is not None:
+        await gallery.find_others([mark])
     choose = partial(_chosen, wanted, request.headers.get("accept", ""))
     recipe, made = await gallery.darkroom.transform(partial(_whole, file, allowed), choose)
     format_ = FORMATS[recipe.format]

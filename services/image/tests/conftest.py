@@ -12,6 +12,9 @@ from imagesystem.events import Deleted, Uploaded
 from imagesystem.memory import MemoryPlatform
 from imagesystem.testing import client
 
+from services.image.tests.samples import quadrants, saved
+from services.image.tests.signing import KEY
+
 UPLOADED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 Upload = Callable[..., Awaitable[Uploaded]]
@@ -82,3 +85,23 @@ def delete(platform: MemoryPlatform) -> Callable[[str], Awaitable[None]]:
             await platform.bucket("originals").delete(info)
 
     return delete
+
+
+@pytest.fixture(scope="session")
+async def picture(upload):
+    data = saved(quadrants(400, 200), "JPEG", quality=95)
+    return await upload(data, width=400, height=200)
+
+
+@pytest.fixture(scope="session")
+async def strict(platform: MemoryPlatform) -> AsyncIterator[httpx.AsyncClient]:
+    """A service that wants signatures, knows presets, and may show a fallback."""
+    settings = Settings(
+        workers=1,
+        unsigned="originals",
+        signing_keys=KEY,
+        presets="thumb=width=40&height=40&fit=cover",
+        max_transform_bytes=100_000,
+    )
+    async with client(create_app(settings, platform.connect)) as http:
+        yield http

@@ -155,6 +155,26 @@ def test_too_much_animation_is_refused_and_a_frame_of_it_is_not(limits, limit):
     assert render(data, recipe_of(data, "w=30&animate=false"), limits).width == 30
 
 
+@pytest.mark.parametrize("source", ANIMATES)
+def test_a_frame_behind_too_many_pixels_is_refused(source):
+    """To show it, all before it are decoded: a small file could take minutes."""
+    data = animation(source)
+    limits = Limits(max_pixels=10**6, max_output_pixels=10**6, max_animation_pixels=5000)
+    assert render(data, recipe_of(data, "frame=1&w=30&format=png"), limits).width == 30
+    with pytest.raises(Rejected) as caught:
+        render(data, recipe_of(data, "frame=2&w=30&format=png"), limits)
+    error = caught.value
+    assert (error.code, error.limit) == ("animation_too_large", "MAX_ANIMATION_PIXELS")
+    assert (error.allowed, error.actual) == (5000, 7200)
+
+
+def test_pages_stand_alone():
+    pages = [Image.new("RGB", (60, 40), colour) for colour in COLOURS]
+    data = saved(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    limits = Limits(max_pixels=10**6, max_output_pixels=10**6, max_animation_pixels=1)
+    assert render(data, recipe_of(data, "page=2&w=30&format=png"), limits).width == 30
+
+
 def test_trim_and_the_rest_are_the_same_for_all_frames():
     frames = []
     for x in (10, 14):
