@@ -102,6 +102,18 @@ async def mongo(request: pytest.FixtureRequest, mongodb_url: str) -> AsyncIterat
         yield await filled(store)
 
 
+#: Pictures that are ranked at most, where words are common in so small a gallery.
+FEW = 25
+
+
+@pytest.fixture(scope="module", params=DRIVERS)
+async def crowded(request: pytest.FixtureRequest, mongodb_url: str) -> AsyncIterator[MongoStore]:
+    """A store to which most words are common."""
+    async with opened(request.param, mongodb_url, ranked_max=FEW) as store:
+        assert isinstance(store, MongoStore)
+        yield await filled(store)
+
+
 async def filled(store: Any) -> Any:
     await store.write(GALLERY)
     return store
@@ -141,6 +153,53 @@ async def test_mongodb_finds_what_memory_finds(mongo: MongoStore, twin: MemorySt
         assert {row["_id"]: pytest.approx(row["score"]) for row in found} == scores
     assert await mongo.count(asked, 1000) == len(expected)
     assert await mongo.count(asked, 2) == min(2, len(expected))
+
+
+def ranking(rows: list[Row]) -> list[tuple[float, str]]:
+    return sorted(((row["score"], row["_id"]) for row in rows), reverse=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat",
+        "dog cat",
+        '"lazy dog"',
+        "cat -dog",
+        "本",
+        "jumps tag:cat",
+        "jpg",
+        "jpg 77",
+        "jpg -cat",
+    ],
+)
+async def test_of_words_that_many_have_the_newest_are_ranked(
+    crowded: MongoStore, twin: MemoryStore, text: str
+):
+    asked = query(text, limit=40)
+    every = await walked(twin, asked)
+    best = msgspec.structs.replace(asked, sort=RELEVANCE)
+    first = await crowded.page(best)
+    assert first.ranked == (FEW if len(every) > FEW else None)
+    found = await walked(crowded, msgspec.structs.replace(best, limit=10))
+    assert [row["_id"] for row in found] == [name for _, name in ranking(found)]
+    scores = {row["_id"]: row["score"] for row in every[:FEW]}
+    assert {row["_id"]: pytest.approx(row["score"]) for row in found} == scores
+    # In any other order all of them are found.
+    assert [row["_id"] for row in await walked(crowded, asked)] == [row["_id"] for row in every]
+    assert await crowded.count(asked, 1000) == len(every)
+    facets = [FACETS["tag"], FACETS["year"]]
+    assert await crowded.facets(asked, facets, 1000) == await twin.facets(asked, facets, 1000)
+
+
+async def test_the_least_score_where_many_have_the_word(crowded: MongoStore, twin: MemoryStore):
+    newest = (await walked(twin, query("cat", limit=500)))[:FEW]
+    least = sorted(row["score"] for row in newest)[FEW // 2]
+    kept = {row["_id"] for row in newest if row["score"] >= least}
+    asked = query("cat", limit=500, sort=RELEVANCE, least_score=least)
+    assert {row["_id"] for row in await walked(crowded, asked)} == kept
+    assert await crowded.count(asked, 1000) == 1000
+    assert (await crowded.facets(asked, [FACETS["tag"]], 1000)).counted == len(kept)
 
 
 @pytest.mark.parametrize("name", sorted(set(SORTS) - {"relevance"}))

@@ -61,11 +61,11 @@ def settings_for(url: str, driver: str, **more: Any) -> Settings:
 
 
 @asynccontextmanager
-async def opened(kind: str, url: str) -> AsyncIterator[Store]:
+async def opened(kind: str, url: str, **more: Any) -> AsyncIterator[Store]:
     if kind == "memory":
         yield MemoryStore()
         return
-    settings = settings_for(url, kind)
+    settings = settings_for(url, kind, **more)
     async with open_store(settings) as store:
         await store.prepare()
         yield store

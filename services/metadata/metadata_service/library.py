@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from imagesystem import ids
-from imagesystem.errors import Transient, Unavailable
+from imagesystem.errors import Rejected, Transient, Unavailable
 
 from metadata_service.documents import Document
 from metadata_service.edits import Edit, Edits, image_deleted, unknown_image
@@ -16,7 +16,7 @@ from metadata_service.remembering import Remembered
 from metadata_service.search.facets import FACETS, Counts, named
 from metadata_service.settings import Settings
 from metadata_service.stats import TOP, Stats, told
-from metadata_service.store import Store
+from metadata_service.store import TOO_SLOW, Store
 from metadata_service.waiting import Waiters
 
 __all__ = ["Library"]
@@ -84,12 +84,19 @@ class Library:
         return await self._store.page(query)
 
     async def total(self, query: Query) -> int | None:
-        """Return how many pictures a query finds, None if more than are counted.
+        """Return how many pictures a query finds, None if that are more than can be counted.
 
         The answer may be a few seconds old.
         """
         most = self._count_max
-        count = await self._totals.get(_whole(query), lambda: self._store.count(query, most + 1))
+        try:
+            count = await self._totals.get(
+                _whole(query), lambda: self._store.count(query, most + 1)
+            )
+        except Rejected as error:
+            if error.code != TOO_SLOW:
+                raise
+            return None
         return None if count > most else count
 
     async def facets(self, query: Query, names: Sequence[str]) -> Counts:

@@ -13,12 +13,17 @@ from typing import Any
 
 import msgspec
 from bson.codec_options import CodecOptions
-from pymongo.errors import OperationFailure
 
 from metadata_service.drivers import DRIVERS
 from metadata_service.gathering import Gathering
 from metadata_service.memory_queries import value
-from metadata_service.mongo_edition import DURABLE, EXCHANGED, MongoEdition, answering, fetched
+from metadata_service.mongo_edition import (
+    DURABLE,
+    MongoEdition,
+    aggregated,
+    answering,
+    fetched,
+)
 from metadata_service.mongo_queries import (
     WITHOUT_VECTOR,
     criteria,
@@ -28,6 +33,7 @@ from metadata_service.mongo_queries import (
     reading,
 )
 from metadata_service.mongo_stats import STAGES, survey
+from metadata_service.mongo_words import CommonWords
 from metadata_service.queries import Page, Position, Query, Row
 from metadata_service.rebuilds.mongo import DOCUMENTS, MongoEditions
 from metadata_service.search.facets import VALUES, Counts, Facet, Value
@@ -57,7 +63,7 @@ async def open_store(settings: Settings) -> AsyncIterator[MongoStore]:
             for client in clients
         ]
         database, patiently = databases
-        yield MongoStore(database, patiently, most_ms)
+        yield MongoStore(database, patiently, most_ms, settings.ranked_max)
     finally:
         for client in clients:
             closing = client.close()
@@ -68,15 +74,17 @@ async def open_store(settings: Settings) -> AsyncIterator[MongoStore]:
 class MongoStore(MongoEdition):
     """See `metadata_service.store.Store`. `patient` is the database on a client that waits.
 
-    `most_ms`: a question that takes the server longer is given up.
+    `most_ms`: a question that takes the server longer is given up. `ranked_max`: pictures that
+    are ranked at most, where more have the words that are looked for.
     """
 
-    def __init__(self, database: Any, patient: Any, most_ms: int) -> None:
+    def __init__(self, database: Any, patient: Any, most_ms: int, ranked_max: int) -> None:
         self._most_ms = most_ms
         self._patient = patient
         super().__init__(database.get_collection(DOCUMENTS, write_concern=DURABLE))
         self.editions = MongoEditions(database, patient, self)
         self._shown: Gathering[Row] = Gathering(self._show)
+        self._common = CommonWords(self._documents, ranked_max, most_ms)
 
     async def ping(self) -> None:
         """See `Store.ping`."""
@@ -100,8 +108,11 @@ class MongoStore(MongoEdition):
         """See `Store.page`."""
         limit, read = query.limit + 1, projection(query)
         if query.words is not None:
+            seldom = await self._common.seldom(query.words)
+            if seldom is not None:
+                return await self._common.page(query, seldom)
             stages = [*pipeline(query), {"$sort": dict(order(query))}, {"$limit": limit}]
-            rows = await self._aggregated([*stages, {"$project": read}])
+            rows = await aggregated(self._documents, [*stages, {"$project": read}], self._most_ms)
         else:
             rows = await fetched(
                 lambda: (
@@ -118,26 +129,27 @@ class MongoStore(MongoEdition):
 
     async def count(self, query: Query, most: int) -> int:
         """See `Store.count`."""
-        if query.words is not None:
-            stages = [*pipeline(query), {"$limit": most}, {"$count": "found"}]
-        else:
+        if query.words is None:
             stages = [{"$match": criteria(query)}, {"$limit": most}, {"$count": "found"}]
-        found = await self._aggregated(stages)
+        elif (seldom := await self._common.seldom(query.words)) is not None:
+            return await self._common.count(query, seldom, most)
+        else:
+            stages = [*pipeline(query), {"$limit": most}, {"$count": "found"}]
+        found = await aggregated(self._documents, stages, self._most_ms)
         return int(found[0]["found"]) if found else 0
 
     async def facets(self, query: Query, facets: Sequence[Facet], most: int) -> Counts:
         """See `Store.facets`."""
-        found = pipeline(query) if query.words is not None else [{"$match": criteria(query)}]
+        found = await self._matching(query)
         read = {facet.name: _tally_value(facet) for facet in facets}
         tallies = {facet.name: _tally(facet) for facet in facets}
-        (counts,) = await self._aggregated(
-            [
-                *found,
-                {"$limit": most},
-                {"$project": {"_id": 0, **read}},
-                {"$facet": {"counted": [{"$count": "counted"}], **tallies}},
-            ]
-        )
+        stages = [
+            *found,
+            {"$limit": most},
+            {"$project": {"_id": 0, **read}},
+            {"$facet": {"counted": [{"$count": "counted"}], **tallies}},
+        ]
+        (counts,) = await aggregated(self._documents, stages, self._most_ms)
         counted = counts.pop("counted")
         values = {
             name: [Value(value=each["_id"], count=each["count"]) for each in tally]
@@ -148,25 +160,15 @@ class MongoStore(MongoEdition):
     async def survey(self) -> Survey:
         """See `Store.survey`."""
         patient = self._patient.get_collection(DOCUMENTS)
-        (found,) = await self._aggregated(STAGES, patient, SURVEY_MS)
+        (found,) = await aggregated(patient, STAGES, SURVEY_MS)
         return survey(found)
 
-    async def _aggregated(
-        self, stages: list[Row], documents: Any = None, most_ms: int | None = None
-    ) -> list[Row]:
-        asked = self._documents if documents is None else documents
-
-        async def run() -> Any:
-            found = asked.aggregate(stages, maxTimeMS=most_ms or self._most_ms)
-            return await found if inspect.isawaitable(found) else found  # PyMongo; Motor
-
-        with answering():
-            try:
-                return list(await (await run()).to_list(None))
-            except OperationFailure as error:
-                if error.code not in EXCHANGED:
-                    raise
-                return list(await (await run()).to_list(None))
+    async def _matching(self, query: Query) -> list[Row]:
+        """Return the stages that find what a query asks for, in no order."""
+        if query.words is None:
+            return [{"$match": criteria(query)}]
+        seldom = await self._common.seldom(query.words)
+        return pipeline(query) if seldom is None else await self._common.matching(query, seldom)
 
 
 def _tally_value(facet: Facet) -> Any:

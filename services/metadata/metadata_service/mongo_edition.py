@@ -7,6 +7,7 @@ Only calls that both drivers share are used: `find_one`, `find(…).sort.limit.t
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -32,7 +33,7 @@ from metadata_service.indexes import INDEXES
 from metadata_service.migrations import restored
 from metadata_service.mongo_queries import reading
 from metadata_service.schema import ABOVE_IDS, validator
-from metadata_service.store import Conflict, Unstorable
+from metadata_service.store import TOO_SLOW, Conflict, Unstorable
 
 __all__ = [
     "ABOVE_IDS",
@@ -40,6 +41,7 @@ __all__ = [
     "DURABLE",
     "EXCHANGED",
     "MongoEdition",
+    "aggregated",
     "answering",
     "fetched",
 ]
@@ -189,6 +191,25 @@ async def fetched(find: Callable[[], Any]) -> list[dict[str, Any]]:
             return list(await find().to_list(None))
 
 
+async def aggregated(documents: Collection, stages: list[Any], most_ms: int) -> list[Any]:
+    """Return all that a pipeline finds; asked once more if a rebuild took its cursor away.
+
+    Raises `Rejected` 422 `query_too_slow` when it takes the server longer than `most_ms`.
+    """
+
+    async def run() -> Any:
+        found = documents.aggregate(stages, maxTimeMS=most_ms)
+        return await found if inspect.isawaitable(found) else found  # PyMongo; Motor
+
+    with answering():
+        try:
+            return list(await (await run()).to_list(None))
+        except OperationFailure as error:
+            if error.code not in EXCHANGED:
+                raise
+            return list(await (await run()).to_list(None))
+
+
 def _verdict(error: BulkWriteError) -> Transient | Permanent:
     """Say what a bulk write's refusals mean; what is not refused is written."""
     details = error.details or {}
@@ -212,7 +233,7 @@ def answering() -> Iterator[None]:
     except ExecutionTimeout as error:
         raise Rejected(
             422,
-            "query_too_slow",
+            TOO_SLOW,
             "the answer takes too long to find: narrow the query (a tag, a label, a time)",
             limit="QUERY_TIMEOUT_S",
         ) from error

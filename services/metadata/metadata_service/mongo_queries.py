@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from metadata_service.places import EARTH_KM, Box, Circle
 from metadata_service.queries import RELEVANCE, Condition, Query
+from metadata_service.search.words import WEIGHTS, Wanted
 from metadata_service.traits import implied
 
 __all__ = [
@@ -92,13 +93,15 @@ def _condition(condition: Condition) -> dict[str, Any]:
     return {"$nor": [found]} if condition.negated else found
 
 
-def matching(query: Query) -> list[dict[str, Any]]:
-    """Return what a document must meet, wherever the page begins."""
+def matching(query: Query, seldom: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Return what a document must meet, wherever the page begins.
+
+    `seldom`: the phrases that the index of words is asked for (None: all); the others are looked
+    for in the texts.
+    """
     every: list[dict[str, Any]] = []
     if query.words is not None:
-        said = [f'"{phrase}"' for phrase in query.words.phrases]
-        said += [f'-"{phrase}"' for phrase in query.words.without]
-        every.append({"$text": {"$search": " ".join(said)}})
+        every += _worded(query.words, query.words.phrases if seldom is None else seldom)
     for condition in query.conditions:
         every.append(_condition(condition))
         found = implied(condition)
@@ -107,10 +110,28 @@ def matching(query: Query) -> list[dict[str, Any]]:
     return every
 
 
-def criteria(query: Query) -> dict[str, Any]:
-    """Return the filter that finds the documents of a query, in an order other than relevance."""
+def _worded(words: Wanted, indexed: Sequence[str]) -> Iterator[dict[str, Any]]:
+    if indexed:
+        said = [f'"{phrase}"' for phrase in indexed]
+        said += [f'-"{phrase}"' for phrase in words.without]
+        yield {"$text": {"$search": " ".join(said)}}
+    else:
+        yield from ({"$nor": [_written(phrase)]} for phrase in words.without)
+    yield from (_written(phrase) for phrase in words.phrases if phrase not in indexed)
+
+
+def _written(phrase: str) -> dict[str, Any]:
+    """Return what finds a folded phrase in folded texts: both have spaces at their ends."""
+    return {"$or": [{f"words.{field}": {"$regex": re.escape(phrase)}} for field in WEIGHTS]}
+
+
+def criteria(query: Query, seldom: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the filter that finds the documents of a query, in an order other than relevance.
+
+    `seldom`: see `matching`.
+    """
     sort, after = query.sort, query.after
-    every = matching(query)
+    every = matching(query, seldom)
     field = "uploaded.uploaded_at" if sort is RELEVANCE else sort.field
     every.append({field: {"$gte": BEGINNING if field != "uploaded.size_bytes" else 0}})
     if after is not None and sort is not RELEVANCE:

@@ -132,8 +132,10 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Documents as plain data, and where the next page begins, if there is more.
 
-    Where words were looked for, a row has its `score`.
+    Where words were looked for, a row has its `score`; `ranked`: where very many pictures have
+    them, and the best of all come first, how many of the newest were ranked.
     """
 
     rows: list[Row]
     next: Position | None = None
+    ranked: int | None = None

@@ -41,6 +41,14 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     count_max: Annotated[
         int, Meta(ge=1, description="pictures that `total` and facets count at most")
     ] = 100_000
+    ranked_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="pictures that a search for words ranks at most: where more have a word,"
+            " the newest",
+        ),
+    ] = 2000
     facets_kept_s: Annotated[
         float, Meta(ge=0, description="seconds for which counts are kept and answered again")
     ] = 10.0

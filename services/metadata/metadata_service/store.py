@@ -17,7 +17,10 @@ from metadata_service.stats import Survey
 if TYPE_CHECKING:
     from metadata_service.rebuilds.records import Editions
 
-__all__ = ["Conflict", "Edition", "OpenStore", "Store", "Unstorable"]
+__all__ = ["TOO_SLOW", "Conflict", "Edition", "OpenStore", "Store", "Unstorable"]
+
+#: The code of a question that would take too long to answer.
+TOO_SLOW = "query_too_slow"
 
 
 class Conflict(Transient):
@@ -95,7 +98,7 @@ class Store(Edition, Protocol):
     async def page(self, query: Query) -> Page:
         """Return one page of the pictures that exist (neither deleted nor half known).
 
-        Raises `Rejected` 422 `query_too_slow`, as `count` and `facets` do.
+        Raises `Rejected` 422 `TOO_SLOW`, as `count` and `facets` do.
         """
         ...
 

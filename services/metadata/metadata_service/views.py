@@ -119,13 +119,16 @@ class ImageView(msgspec.Struct, frozen=True, kw_only=True):
 class ImageList(msgspec.Struct, frozen=True, kw_only=True):
     """A page: `count` items; `next`: the cursor of the page after it, null on the last.
 
-    `total`: how many there are on all pages, where asked for; null if more than are counted.
+    `total`: how many there are on all pages, where asked for; null if that are more than can be
+    counted. `ranked`: where too many have the words that are looked for, and the best come first:
+    how many of the newest were looked at, these pages are of them.
     """
 
     items: list[ImageView]
     next: str | None
     count: int
     total: int | msgspec.UnsetType | None = msgspec.UNSET
+    ranked: int | msgspec.UnsetType = msgspec.UNSET
 
 
 encode = msgspec.json.Encoder().encode

@@ -12,6 +12,7 @@ import pytest
 from imagesystem import ids
 from imagesystem.events import Deleted
 from imagesystem.health import Health
+from imagesystem.memory import MemoryPlatform
 from imagesystem.metrics import Metrics
 from imagesystem.platform import Platform
 from imagesystem.platform import connect as connect_platform
@@ -223,3 +224,36 @@ async def test_everything_delivered_again_changes_nothing(world: World, nats: Se
         )
         if was.status_code == 200:  # an error has the id of its request in it
             assert after.content == was.content
+
+
+async def test_a_search_says_that_it_ranked_only_the_newest(mongodb: Server):
+    settings = Settings(
+        mongodb_url=f"mongodb://127.0.0.1:{mongodb.port}",
+        mongodb_database="words_that_many_have",
+        ranked_max=3,
+    )
+    platform = MemoryPlatform()
+    async with client(create_app(settings, platform.connect)) as http:
+        while (await http.get("/metadata/health/ready")).status_code != 200:
+            await asyncio.sleep(0.05)
+        for number in range(1, 6):
+            filename = "dog at night.jpg" if number == 2 else "cat at night.jpg"
+            await platform.bus.publish(
+                uploaded(image_id(number), minutes=number, filename=filename)
+            )
+        await platform.bus.settle()
+        asked = {"q": "cat", "total": "true", "facets": "format", "limit": 2}
+        first = (await http.get("/metadata/search", params=asked)).json()
+        assert (first["ranked"], first["count"], first["total"]) == (3, 2, 4)
+        assert first["facets"]["counted"] == 4
+        rest = (await http.get("/metadata/search", params=asked | {"cursor": first["next"]})).json()
+        found = [each["id"] for each in first["items"] + rest["items"]]
+        assert found == [image_id(number) for number in (5, 4, 3)]
+        assert rest["next"] is None
+        listed = (await http.get("/metadata/images/list", params={"q": "cat"})).json()
+        assert (listed["count"], "ranked" in listed) == (4, False)
+        # A word that is seldom makes up for one that is common.
+        for words in ("dog", "dog night"):
+            both = (await http.get("/metadata/search", params={"q": words})).json()
+            assert [each["id"] for each in both["items"]] == [image_id(2)]
+            assert "ranked" not in both

@@ -159,7 +159,8 @@ async def _facets(library: Library, query: Query, wanted: str | None) -> Row:
 
 def _listed(page: Page, query: Query, selection: Selection, cursors: Cursors) -> Row:
     items = [_item(row, query, selection) for row in page.rows]
-    return {"items": items, "next": _next(page, query.sort, cursors), "count": len(items)}
+    listed = {"items": items, "next": _next(page, query.sort, cursors), "count": len(items)}
+    return listed if page.ranked is None else listed | {"ranked": page.ranked}
 
 
 def _item(row: Row, query: Query, selection: Selection) -> Row:

@@ -17,10 +17,12 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-__all__ = ["WEIGHTS", "Match", "Wanted", "explained", "folded", "scored"]
+__all__ = ["WEIGHTS", "WORTH", "Match", "Wanted", "explained", "folded", "scored"]
 
 #: What a word is worth, by where it is.
 WEIGHTS: dict[str, float] = {"tags": 10, "caption": 8, "filename": 5, "labels": 4, "text": 2}
+#: Every hit is worth more than this: a word in a long text, of the least weight.
+WORTH = min(WEIGHTS.values()) / 2
 #: Characters of one text that are looked through.
 MOST = 64_000
 #: Characters of one word.
