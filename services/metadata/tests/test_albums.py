@@ -85,6 +85,22 @@ async def test_the_cover_is_the_first_until_one_is_chosen(stage: Stage):
     assert (absent.status_code, absent.json()["code"]) == (400, "not_in_album")
 
 
+async def test_many_may_put_pictures_in_at_once(stage: Stage):
+    names = [image_id(number) for number in range(40)]
+    await stage.say(*(uploaded(name) for name in names))
+    path = await album(stage)
+    asked = (
+        stage.http.patch(f"{path}/images", json={"add": names[begin : begin + 2]})
+        for begin in range(0, len(names), 2)
+    )
+    assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
+    found = (await stage.http.get(path, params={"limit": 100})).json()
+    held = [item["id"] for item in found["items"]]
+    assert sorted(held) == names
+    # What was put in together stands together.
+    assert all(held.index(names[n + 1]) == held.index(names[n]) + 1 for n in range(0, 40, 2))
+
+
 async def test_a_deleted_picture_is_in_no_album(stage: Stage):
     path = await four(stage)
     await stage.bus.settle()

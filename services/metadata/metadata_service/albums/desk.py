@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from weakref import WeakValueDictionary
 
 import msgspec
 from imagesystem import ids
@@ -24,6 +26,7 @@ __all__ = ["Desk"]
 
 #: Facts said at once, and times that a change is begun again because of somebody else's.
 TOGETHER, ATTEMPTS = 32, 10
+PAUSE_S = 0.05
 MAX_TITLE, MAX_DESCRIPTION = 200, 10_000
 
 
@@ -32,7 +35,8 @@ class Desk:
 
     Every change first writes the album, over the revision that it was made from: of two at once,
     one is made on top of the other. Then it says its facts; a death in between leaves some of them
-    unsaid, and doing it again says the rest.
+    unsaid, and doing it again says the rest. Those who change one album through one process wait
+    for each other, so that many at once are all served.
     """
 
     def __init__(self, shelf: Shelf, bus: Bus, edits: Edits, settings: Settings) -> None:
@@ -41,6 +45,7 @@ class Desk:
         self._edits = edits
         self._most = settings.albums_max
         self._most_pictures = settings.album_pictures_max
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def create(self, title: str, description: str | None) -> tuple[int, Album]:
         """Make an album; returns it with its revision."""
@@ -70,7 +75,8 @@ class Desk:
         described = {}
         if description is not msgspec.UNSET:
             described["description"] = _description(description)
-        return await self._touch(album_id, precondition, {**named, **described})
+        async with self._turn(album_id):
+            return await self._touch(album_id, precondition, {**named, **described})
 
     async def members(self, album_id: str) -> list[Member]:
         """Return what is in an album, in its order, as the log has it."""
@@ -117,9 +123,10 @@ class Desk:
         if size > self._most_pictures:
             raise _limit("ALBUM_PICTURES_MAX", self._most_pictures, size)
         await self._check([name for name in add if name not in known])
-        revision, album = await self._touch(album_id, precondition, {})
-        members = await self.members(album_id)
-        await self._say(album_id, members, orders=moved(members, add, before), remove=remove)
+        async with self._turn(album_id):
+            revision, album = await self._touch(album_id, precondition, {})
+            members = await self.members(album_id)
+            await self._say(album_id, members, orders=moved(members, add, before), remove=remove)
         return revision, album
 
     async def cover(self, album_id: str, image_id: str) -> None:
@@ -135,11 +142,15 @@ class Desk:
 
     async def remove(self, album_id: str, precondition: Precondition) -> None:
         """Take everything out of an album, and forget it."""
-        await self._touch(album_id, precondition, {})
-        members = await self.members(album_id)
-        names = [member.image_id for member in members]
-        await self._say(album_id, members, orders={}, remove=names)
-        await self.shelf.remove(album_id)
+        async with self._turn(album_id):
+            await self._touch(album_id, precondition, {})
+            members = await self.members(album_id)
+            names = [member.image_id for member in members]
+            await self._say(album_id, members, orders={}, remove=names)
+            await self.shelf.remove(album_id)
+
+    def _turn(self, album_id: str) -> asyncio.Lock:
+        return self._turns.setdefault(album_id, asyncio.Lock())
 
     async def _touch(
         self, album_id: str, precondition: Precondition, changes: Mapping[str, str | None]
@@ -151,8 +162,8 @@ class Desk:
             album = msgspec.structs.replace(album, **changed)
             try:
                 return await self.shelf.put(album, revision), album
-            except WrongSequence:
-                continue
+            except WrongSequence:  # another replica; they do not meet again at once
+                await asyncio.sleep(random.uniform(0, PAUSE_S))  # noqa: S311  no secret
         raise WrongSequence(f"album {album_id}: others change it faster than this can")
 
     async def _check(self, image_ids: Sequence[str]) -> None:
