@@ -9,7 +9,7 @@ import msgspec
 from imagesystem.errors import Rejected
 from PIL import Image
 
-from image_service import decoding
+from image_service import avif, decoding
 from image_service.formats import Encoding, Format
 from image_service.limits import Limits
 
@@ -141,4 +141,5 @@ def encode(
         options["loop"] = 1
     buffer = io.BytesIO()
     alike[0].save(buffer, format_.pillow, save_all=True, append_images=alike[1:], **options)
-    return buffer.getvalue()
+    data = buffer.getvalue()
+    return avif.undated(data) if format_.name == "avif" else data
