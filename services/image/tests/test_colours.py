@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -110,6 +112,34 @@ def test_sixteen_bits_are_scaled_and_not_clipped(form):
     picture = rendered(saved(Image.fromarray(ramp), form))
     found = np.asarray(picture.convert("L"), int)[10]
     assert np.abs(found - np.arange(256)).max() <= 1
+
+
+def deep_png(values: np.ndarray) -> bytes:
+    """A PNG of 16 bits a band, as Pillow cannot write one. `values`: (H, W, 3 or 4), uint16."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        crc = zlib.crc32(kind + body).to_bytes(4, "big")
+        return len(body).to_bytes(4, "big") + kind + body + crc
+
+    height, width, bands = values.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[bands], 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        chunk(*part) for part in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    )
+
+
+@pytest.mark.parametrize("bands", [3, 4])
+def test_sixteen_bits_of_each_colour(bands):
+    y, x = np.mgrid[0:64, 0:96]
+    levels = np.stack([x * 689, y * 1040, (x + y) * 414, 0 * x + 40_000], -1)[..., :bands]
+    expected = levels / 257
+    for query in ({}, {"width": 48, "format": "webp", "lossless": True}):
+        picture = rendered(deep_png(levels.astype(np.uint16)), **query)
+        assert picture.mode == ("RGB" if bands == 3 else "RGBA")
+        found, wanted = np.asarray(picture, float), expected[:: 2 if query else 1]
+        wanted = wanted[:, :: 2 if query else 1]
+        assert np.abs(found - wanted).max() <= (8 if query else 1)
 
 
 @pytest.mark.parametrize("depth", [np.int32, np.float32])
