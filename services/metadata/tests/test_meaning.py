@@ -15,6 +15,8 @@ from imagesystem.errors import Rejected, Transient
 from imagesystem.events import Annotated, Embedding
 from imagesystem.events.questions import Embed, Embedded
 from metadata_service.search import meaning
+from metadata_service.similarity import embedder
+from metadata_service.similarity.embedder import AT_ONCE, WAITING
 
 from services.metadata.tests.conftest import Open, Stage
 from services.metadata.tests.samples import at, deleted, embedded, image_id, uploaded
@@ -255,6 +257,7 @@ async def test_bodies_that_are_no_example(open_stage: Open) -> None:
             assert await sent(files=two) == (400, "too_many_files")
             form = {"content-type": "multipart/form-data; boundary=x"}
             assert await sent(content=b"--x--\r\n", headers=form) == (400, "missing_file")
+            assert await sent(content=b"--x\r\n", headers=form) == (400, "malformed_multipart")
             text = {"content-type": "text/plain"}
             assert await sent(content=b"x", headers=text) == (415, "unsupported_media_type")
             json = {"content-type": "application/json"}
@@ -262,6 +265,22 @@ async def test_bodies_that_are_no_example(open_stage: Open) -> None:
         assert inference.pictures == []
         bucket = stage.platform.bucket("examples")
         assert [info async for info in bucket.watch(follow=False) if info] == []
+
+
+async def test_who_is_too_slow_is_given_up(
+    stage: Stage, inference: Inference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedder, "RECEIVE_S", 0.1)
+
+    async def never() -> AsyncIterator[bytes]:
+        yield b"9"
+        await asyncio.get_running_loop().create_future()
+
+    answer = await stage.http.post(
+        "/metadata/similar", content=never(), headers={"content-type": "image/png"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (408, "body_timeout")
+    assert inference.pictures == []
 
 
 async def chunks(size: int) -> AsyncIterator[bytes]:
@@ -281,15 +300,14 @@ async def test_too_many_pictures_at_once_are_turned_away(stage: Stage) -> None:
             asyncio.create_task(
                 stage.http.post("/metadata/similar", files={"file": ("a.png", b"1")})
             )
-            for _ in range(9)
+            for _ in range(AT_ONCE + WAITING + 1)
         ]
         done, _ = await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED)
         (answer,) = (task.result() for task in done)
         assert (answer.status_code, answer.json()["code"]) == (503, "too_busy")
         going.set()
-        assert sorted(each.status_code for each in await asyncio.gather(*posts)) == [200] * 8 + [
-            503
-        ]
+        statuses = [each.status_code for each in await asyncio.gather(*posts)]
+        assert sorted(statuses) == [200] * (AT_ONCE + WAITING) + [503]
 
 
 async def test_a_caption_narrows_a_meaning(stage: Stage, inference: Inference) -> None:

@@ -1,24 +1,24 @@
-"""A picture in the body of a request: as it is, or as a file in a form."""
+"""What comes to look for the like of: a picture as it is or as a file in a form, or JSON."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
+from imagesystem import forms
+from imagesystem.bodies import Body, BodyLimit
 from imagesystem.errors import Rejected
-from imagesystem.requests import form_errors, patient
+from imagesystem.forms import Part
 from litestar import Request
-from litestar.datastructures import FormMultiDict, UploadFile
 
-__all__ = ["JSON_BYTES", "content_type", "limit_body", "pieces_of"]
+__all__ = ["content_type", "picture_in", "text_in"]
 
 AnyRequest = Request[Any, Any, Any]
-M = TypeVar("M")
 
-#: Bytes of JSON that may be sent instead of a picture, and around a picture in a form.
-JSON_BYTES = FORM_BYTES = 1024 * 1024
+#: Bytes of JSON, and of what is around a picture in a form.
+JSON_BYTES, FORM_BYTES = 1024 * 1024, 64 * 1024
 FILE_FIELDS = ("file", "image")
-PIECE_BYTES = 256 * 1024
 #: Seconds without a byte of a body after which a request is given up.
 IDLE_S = 60.0
 
@@ -29,81 +29,53 @@ def content_type(request: AnyRequest) -> str:
     return told.partition(";")[0].strip().lower()
 
 
-def limit_body(request: AnyRequest, most: int, limit: str) -> None:
-    """Have the body refused (`Rejected` 413) once it has more than `most` bytes, or stalls.
+@asynccontextmanager
+async def picture_in(request: AnyRequest, most: int) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Give the picture in a body in pieces, at most `most` bytes (MAX_UPLOAD_BYTES).
 
-    `limit`: what the settings call that.
+    Left by a `Rejected`, what is still to come is let go. Raises `Rejected` 400: `missing_file`,
+    `too_many_files`, `unknown_field`, and what `imagesystem.forms` and `imagesystem.bodies` say.
     """
-    said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said) > most:
-        raise _too_large(most, limit, int(said))
-    request.receive = patient(_counted(request.receive, most, limit), IDLE_S)
+    form = content_type(request) == "multipart/form-data"
+    overhead = FORM_BYTES if form else 0
+    limit = BodyLimit(name="MAX_UPLOAD_BYTES", allowed=most, overhead=overhead)
+    async with Body(request.receive, request.headers, limit, IDLE_S) as body:
+        if form:
+            boundary = forms.boundary_of(request.headers.get("content-type", ""))
+            parts = forms.read(body.read(), boundary, max_parts=len(FILE_FIELDS))
+            yield _file(parts, BodyLimit(name=limit.name, allowed=most))
+        else:
+            yield body.read()
 
 
-async def pieces_of(request: AnyRequest, most: int) -> AsyncIterator[bytes]:
-    """Yield the picture in a body, at most `most` bytes (MAX_UPLOAD_BYTES). Raises `Rejected`.
-
-    400: `missing_file`, `too_many_files`, `unknown_field`, `malformed_multipart`,
-    `incomplete_body`; 408 `body_timeout`; 413 `body_too_large`.
-    """
-    if content_type(request) != "multipart/form-data":
-        limit_body(request, most, "MAX_UPLOAD_BYTES")
-        async for piece in request.stream():
-            yield piece
-        return
-    limit_body(request, most + FORM_BYTES, "MAX_UPLOAD_BYTES")
-    with form_errors():
-        form = await request.form()
-    file, size = _file_of(form), 0
-    while piece := await file.read(PIECE_BYTES):
-        size += len(piece)
-        if size > most:
-            raise _too_large(most, "MAX_UPLOAD_BYTES", size)
-        yield piece
+async def text_in(request: AnyRequest) -> bytes:
+    """Return a body of JSON; raises `Rejected` 413 if it is too long."""
+    limit = BodyLimit(name="body", allowed=JSON_BYTES)
+    async with Body(request.receive, request.headers, limit, IDLE_S) as body:
+        return await body.whole()
 
 
-def _file_of(form: FormMultiDict) -> UploadFile:
-    fields = list(form.multi_items())
-    unknown = [name for name, _ in fields if name not in FILE_FIELDS]
-    files = [value for _, value in fields if isinstance(value, UploadFile)]
-    if unknown:
-        raise Rejected(
-            400, "unknown_field", f"there is no field {unknown[0][:100]!r}; send file (or image)"
-        )
+async def _file(parts: AsyncIterator[Part | bytes], limit: BodyLimit) -> AsyncIterator[bytes]:
+    files = size = 0
+    async for part in parts:
+        if isinstance(part, bytes):
+            size += len(part)
+            if size > limit.allowed:
+                raise limit.refusal(size)
+            yield part
+            continue
+        if part.name not in FILE_FIELDS:
+            raise Rejected(
+                400,
+                "unknown_field",
+                f"there is no field {part.name[:100]!r}; send file (or image)",
+            )
+        files += 1
+        if files > 1:
+            raise Rejected(
+                400, "too_many_files", "send one picture at a time", allowed=1, actual=files
+            )
     if not files:
         raise Rejected(
             400, "missing_file", "the form has no field `file` (or `image`) with a picture"
         )
-    if len(files) > 1:
-        raise Rejected(
-            400, "too_many_files", "send one picture at a time", allowed=1, actual=len(files)
-        )
-    return files[0]
-
-
-def _counted(
-    receive: Callable[[], Awaitable[M]], most: int, limit: str
-) -> Callable[[], Awaitable[M]]:
-    size = 0
-
-    async def received() -> M:
-        nonlocal size
-        message: Any = await receive()
-        size += len(message.get("body", b""))
-        if size > most:
-            raise _too_large(most, limit, size)
-        return message  # type: ignore[no-any-return]
-
-    return received
-
-
-def _too_large(most: int, limit: str, actual: int) -> Rejected:
-    return Rejected(
-        413,
-        "body_too_large",
-        f"the body has more than {most} bytes",
-        limit=limit,
-        allowed=most,
-        actual=actual,
-        headers={"connection": "close"},
-    )

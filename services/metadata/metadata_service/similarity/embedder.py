@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 from imagesystem import ids, logs
-from imagesystem.errors import ImageSystemError, Rejected, Transient, Unavailable
+from imagesystem.errors import ImageSystemError, Rejected, Unavailable
 from imagesystem.events.questions import Embed, Embedded
 from imagesystem.objects import Bucket, ObjectInfo
+from imagesystem.places import Places
 from imagesystem.questions import Questions
 
 from metadata_service.remembering import Remembered
@@ -19,8 +20,10 @@ __all__ = ["Embedder"]
 
 log = logs.get(__name__)
 
-#: Pictures that are asked about at once; their bytes lie in the bucket meanwhile.
-AT_ONCE = 8
+#: Pictures that are received and asked about at once, and that may wait for that.
+AT_ONCE, WAITING = 8, 32
+#: Seconds in which all of a picture must have come: nobody keeps a place by being slow.
+RECEIVE_S = 120.0
 #: Seconds for which a text's vector is kept: whoever turns pages asks for it again.
 KEPT_S = 10.0
 
@@ -37,7 +40,7 @@ class Embedder:
         self._examples = examples
         self._timeout_s = timeout_s
         self._texts: Remembered[tuple[Space, Vector]] = Remembered(KEPT_S)
-        self._pictures = 0
+        self._places = Places(AT_ONCE, WAITING, _too_busy)
 
     async def text(self, text: str) -> tuple[Space, Vector]:
         """Return where the pictures lie that show what a text says."""
@@ -48,19 +51,23 @@ class Embedder:
     async def picture(self, pieces: AsyncIterator[bytes]) -> tuple[Space, Vector]:
         """Return where a picture lies that comes in pieces; nothing of it is kept.
 
-        Raises `Transient` `too_busy` besides, and what reading the pieces raises.
+        Raises `Rejected` 503 `too_busy`, 408 `body_timeout`, and what reading the pieces raises.
         """
-        if self._pictures >= AT_ONCE:
-            raise Transient(f"{AT_ONCE} pictures are being looked at; try again", code="too_busy")
-        self._pictures += 1
-        try:
-            info = await self._examples.put(ids.new_id(), pieces)
+        async with self._places.taken():
+            info = await self._received(pieces)
             try:
                 return await self._ask(Embed(picture=info.name, patience_s=self._timeout_s))
             finally:
                 await asyncio.shield(self._forget(info))
-        finally:
-            self._pictures -= 1
+
+    async def _received(self, pieces: AsyncIterator[bytes]) -> ObjectInfo:
+        try:
+            async with asyncio.timeout(RECEIVE_S):
+                return await self._examples.put(ids.new_id(), pieces)
+        except TimeoutError as error:
+            raise Rejected(
+                408, "body_timeout", f"the picture was not there after {RECEIVE_S:g} s"
+            ) from error
 
     async def _forget(self, info: ObjectInfo) -> None:
         try:
@@ -81,3 +88,10 @@ def _vector_of(answer: Embedded) -> tuple[Space, Vector]:
     if vector is None:
         raise Rejected(422, "no_direction", f"{answer.model} sees nothing in it: its vector is 0")
     return Space(answer.model, answer.model_version, dimensions), vector
+
+
+def _too_busy() -> Rejected:
+    # not `Transient`: a refusal has the rest of the body let go, so that its sender hears of it
+    return Rejected(
+        503, "too_busy", "too many pictures are being looked at", headers={"retry-after": "2"}
+    )

@@ -6,13 +6,10 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import numpy as np
 from imagesystem.errors import Rejected
-from litestar import Request
-from litestar.exceptions import SerializationException
 from litestar.openapi.spec import (
     OpenAPIFormat,
     OpenAPIMediaType,
@@ -24,12 +21,9 @@ from litestar.openapi.spec import (
 
 from metadata_service.openapi import operation
 from metadata_service.parameters import Parameter
-from metadata_service.similarity.bodies import JSON_BYTES, limit_body
 from metadata_service.similarity.vectors import MAX_DIMENSIONS, Vector, unit
 
 __all__ = ["Example", "example_of", "example_operation", "given_vector"]
-
-AnyRequest = Request[Any, Any, Any]
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,12 +39,11 @@ class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     model_version: str | None = None
 
 
-async def example_of(request: AnyRequest) -> Example:
-    """Return what the JSON in a body says; raises `Rejected` 400, 413."""
-    limit_body(request, JSON_BYTES, "body")
+def example_of(body: bytes) -> Example:
+    """Return what JSON says; raises `Rejected` 400."""
     try:
-        example = msgspec.convert(await request.json(), Example)
-    except (msgspec.MsgspecError, SerializationException) as error:
+        example = msgspec.json.decode(body, type=Example)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Rejected(400, "invalid_request", str(error)) from error
     if (example.image_id is None) == (example.vector is None):
         raise Rejected(400, "invalid_request", "give either `image_id` or `vector`")

@@ -15,7 +15,7 @@ from imagesystem.events import Fact
 
 from metadata_service.similarity.collection import Collection
 from metadata_service.similarity.looks import Change, Look, Looks
-from metadata_service.similarity.port import Found
+from metadata_service.similarity.port import Found, Neighbours
 from metadata_service.similarity.rows import Precision
 from metadata_service.similarity.vectors import Space, Vector
 
@@ -36,6 +36,8 @@ class Gallery:
         self.looks = Looks()
         self.spaces: dict[Space, Collection] = {}
         self.precision: Precision = precision
+        #: Who is asked for the nearest, if it can be; else the vectors in memory are.
+        self.neighbours: Neighbours | None = None
         self._graph_from = graph_from
         self._listeners: list[Callable[[Change], None]] = []
         self._searching = asyncio.Semaphore(SEARCHES)
@@ -152,6 +154,8 @@ class Gallery:
                 f"{space.dimensions} dimensions",
                 allowed=known or "none",
             )
+        if self.neighbours is not None and self.neighbours.answers(space):
+            return await self.neighbours.nearest(space, vector, count)
         async with self._searching:
             return await asyncio.to_thread(held.snapshot().search, vector, count)
 

@@ -6,9 +6,9 @@ from typing import Protocol
 
 import msgspec
 
-from metadata_service.similarity.vectors import Vector
+from metadata_service.similarity.vectors import Space, Vector
 
-__all__ = ["Found", "Searcher", "VectorIndex"]
+__all__ = ["Found", "Neighbours", "Searcher", "VectorIndex"]
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -43,4 +43,20 @@ class VectorIndex(Protocol):
 
     def __len__(self) -> int:
         """How many vectors there are."""
+        ...
+
+
+class Neighbours(Protocol):
+    """A database that knows the vectors too, and may be asked in place of the memory."""
+
+    def answers(self, space: Space) -> bool:
+        """Say whether it can be asked about this space yet."""
+        ...
+
+    async def nearest(self, space: Space, vector: Vector, count: int) -> list[Found]:
+        """Return the `count` nearest, nearest first; raises `Unavailable`."""
+        ...
+
+    def check(self) -> str | None:
+        """Return one line that says why it cannot be asked, or None."""
         ...

@@ -17,7 +17,7 @@ from metadata_service.library import Library
 from metadata_service.openapi import operation
 from metadata_service.parameters import Parameter, read
 from metadata_service.settings import Settings
-from metadata_service.similarity.bodies import content_type, pieces_of
+from metadata_service.similarity.bodies import content_type, picture_in, text_in
 from metadata_service.similarity.embedder import Embedder
 from metadata_service.similarity.examples import example_of, example_operation, given_vector
 from metadata_service.similarity.gallery import Gallery
@@ -112,8 +112,8 @@ async def similar_to_example(
     given = read(request.query_params.multi_items(), PARAMETERS)
     kind = content_type(request)
     if kind.startswith(PICTURES):
-        pieces = pieces_of(request, settings.max_upload_bytes)
-        space, vector = await embedder.picture(pieces)
+        async with picture_in(request, settings.max_upload_bytes) as pieces:
+            space, vector = await embedder.picture(pieces)
         if not gallery.require(space):
             return _listed([], space)
         return await _answer(gallery, library, space, vector, given)
@@ -125,7 +125,7 @@ async def similar_to_example(
             allowed="image/*, multipart/form-data, application/json",
             actual=kind[:100],
         )
-    example = await example_of(request)
+    example = example_of(await text_in(request))
     if example.image_id is not None:
         image_id = parse_image_id(example.image_id)
         space, vector = await _of_image(gallery, library, image_id)

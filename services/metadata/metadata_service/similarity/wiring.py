@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from metadata_service.settings import Settings
 from metadata_service.similarity.gallery import Gallery
 from metadata_service.similarity.keeping import Keeper
 from metadata_service.similarity.looks import PATTERNS
+from metadata_service.similarity.mongo import open_vector_search
 from metadata_service.similarity.recollection import recall
 from metadata_service.store import Edition
 from metadata_service.webhooks.lease import Lease
@@ -29,7 +31,9 @@ async def open_gallery(
     connected: Platform, log: Log, documents: Edition, settings: Settings
 ) -> AsyncIterator[tuple[Gallery, Duplicates, Following]]:
     """Follow all that looks alike until the block is left; `documents` give it a head start."""
-    gallery = Gallery(precision=settings.vector_precision, graph_from=settings.approximate_from)
+    # Where MongoDB is asked, a graph of our own would only be made for nothing.
+    graph_from = settings.approximate_from if settings.vector_index == "memory" else sys.maxsize
+    gallery = Gallery(precision=settings.vector_precision, graph_from=graph_from)
     duplicates = Duplicates(
         gallery, distance=settings.duplicate_distance, cosine=settings.duplicate_cosine
     )
@@ -52,6 +56,7 @@ async def open_gallery(
         keeper.running(),
         gallery.running(),
         herald.running(),
+        open_vector_search(settings, gallery) as gallery.neighbours,
         following.running(log.tail),
     ):
         yield gallery, duplicates, following
