@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -132,4 +133,9 @@ def _port(path: Path, node: Any) -> Port:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else repr(error)
+    """Return what onnxruntime says, without where in its source it says it."""
+    line = (str(error).strip().splitlines() or [repr(error)])[0]
+    line = re.sub(
+        r"^\[ONNXRuntimeError\] : \d+ : (\w+) : (Load model from \S+ failed:)?", r"\1: ", line
+    )
+    return re.sub(r"/\S+:\d+ .*?\) (?=[A-Z])", "", line)[:300]
