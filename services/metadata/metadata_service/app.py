@@ -121,6 +121,8 @@ def create_app(
                 health.watch("mongodb", preparation.check)
                 health.watch("documents", rebuilder.check)
                 health.watch("similarity", looks.check)
+                if gallery.neighbours is not None:
+                    health.watch("vector_search", gallery.neighbours.check)
                 health.watch(FACTS, lambda: facts.healthy)
                 health.watch(RESOLUTIONS, lambda: resolutions.healthy)
                 health.watch(BULK, lambda: bulk.healthy)

@@ -117,6 +117,13 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
             " and vectors are read from the log at each start"
         ),
     ] = ""
+    vector_index: Annotated[
+        Literal["memory", "mongodb"],
+        Meta(
+            description="who finds the nearest vectors: this process, or MongoDB by $vectorSearch"
+            " (needs mongot)"
+        ),
+    ] = "memory"
     vector_precision: Annotated[
         Literal["float32", "float16"],
         Meta(description="how vectors are kept in memory: 4 or 2 bytes a number"),
