@@ -121,7 +121,7 @@ def encode(
     encoding: Encoding,
     *,
     profile: bytes = b"",
-    exif: bytes = b"",
+    exif: Image.Exif | None = None,
 ) -> bytes:
     """Encode frames (all of one size) as one animation; see `encoding.encode`."""
     mode = "RGBA" if any(picture.mode in ("LA", "RGBA") for picture in pictures) else "RGB"

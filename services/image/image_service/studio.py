@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from PIL import ExifTags, Image
@@ -72,14 +73,14 @@ class Studio(msgspec.Struct, frozen=True, kw_only=True):
             self.recipe.max_bytes,
         )
 
-    def _kept(self, image: Image.Image, picture: Image.Image) -> dict[str, bytes]:
+    def _kept(self, image: Image.Image, picture: Image.Image) -> dict[str, Any]:
         """Return what goes along of the source's metadata."""
         profile: bytes | None = image.info.get("icc_profile")
         # Of the source's colours, and of what became of them: filters make colours of greys.
         own = profile and not self._profile(image) and colours.keeps(picture, profile)
         return {
             "profile": profile if profile and own else b"",
-            "exif": _copyright(image) if "copyright" in self.recipe.keep else b"",
+            "exif": _copyright(image) if "copyright" in self.recipe.keep else None,
         }
 
     def _encoding(self, quality: int) -> Encoding:
@@ -211,14 +212,15 @@ def drawn_over(
     return colours.to_srgb(mark, image.info.get("icc_profile"))
 
 
-def _copyright(image: Image.Image) -> bytes:
-    """Return an EXIF block with who made the picture and who owns it, empty if nobody says."""
+def _copyright(image: Image.Image) -> Image.Exif | None:
+    """Return who made the picture and who owns it, None if nobody says."""
+    kept = Image.Exif()
     try:
         said = image.getexif()
-        kept = Image.Exif()
         for tag in (ExifTags.Base.Copyright, ExifTags.Base.Artist):
             if isinstance(said.get(tag), str) and said[tag].strip():
-                kept[tag] = said[tag][:2000]
-        return kept.tobytes() if len(kept) else b""
+                # The bytes as they are: Pillow reads them as Latin-1, and writes ASCII alone.
+                kept[tag] = said[tag].encode("latin-1", "replace")[:2000]
     except Exception:  # noqa: BLE001  parsers of untrusted bytes raise anything
-        return b""
+        return None
+    return kept if len(kept) else None
