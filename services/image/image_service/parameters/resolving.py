@@ -6,20 +6,17 @@ from typing import Any
 
 from imagesystem.errors import Rejected
 
-from image_service import formats
 from image_service.evidence import NOTHING, Evidence
 from image_service.filters import FILTERS
-from image_service.formats import FORMATS
+from image_service.parameters import outputs
 from image_service.parameters.parsing import Wanted, conflict
-from image_service.parameters.table import AUTO, GRAVITIES, MAX_SIDE
+from image_service.parameters.table import GRAVITIES, MAX_SIDE
 from image_service.recipes import Label, Recipe, Redaction, Source, Watermark
 
 __all__ = ["needs_evidence", "resolve"]
 
 WHITE = (255, 255, 255, 255)
 SHADE = (0, 0, 0, 128)
-#: Whose animations stay animated unless told otherwise, by the format of the answer.
-_ANIMATED = ("gif", "webp", "avif")
 
 
 def resolve(
@@ -31,15 +28,15 @@ def resolve(
     what is known of the picture's content (it matters with `gravity=smart` and `redact=faces`).
     Raises `Rejected` 400 `conflicting_parameters`, `output_too_large`; 503, 422 of `evidence`.
     """
-    format_, size = _format(wanted, source, accept), _size(wanted)
+    format_, size = outputs.format_of(wanted, source, accept), _size(wanted)
     smart = wanted.get("gravity") == "smart" and _cuts(size)
     return Recipe(
         **size,
         **_focus(wanted, size, evidence),
         **_turned(wanted),
         **_surroundings(wanted, size),
-        **_encoding(wanted, format_),
-        **_frames(wanted, source, format_),
+        **outputs.encoding(wanted, format_),
+        **outputs.frames(wanted, source, format_),
         crop=_crop(wanted),
         trim=wanted.get("trim") if wanted.get("trim") is not False else None,
         filters=_filters(wanted),
@@ -209,74 +206,3 @@ def _redaction(wanted: Wanted, evidence: Evidence) -> Redaction | None:
         areas += evidence.faces_to_redact()
     style = wanted.get("redact_with", "pixelate")
     return Redaction(areas=tuple(areas), style=style) if areas else None
-
-
-def _encoding(wanted: Wanted, name: str) -> dict[str, Any]:
-    default = FORMATS[name].quality
-    lossless = bool(wanted.get("lossless")) and name == "webp"
-    colours = name in ("jpeg", "avif")
-    return {
-        "format": name,
-        "quality": None if lossless else default and (wanted.get("quality") or default),
-        "lossless": lossless,
-        "progressive": bool(wanted.get("progressive")) and name == "jpeg",
-        "subsampling": wanted.get("subsampling") if colours else None,
-        "palette": wanted.get("palette") if name in ("png", "gif") else None,
-        "max_bytes": wanted.get("max_bytes"),
-        "keep": wanted.get("keep", ()) if name not in _BARE else (),
-    }
-
-
-def _frames(wanted: Wanted, source: Source, name: str) -> dict[str, Any]:
-    frame, animate = wanted.get("frame"), wanted.get("animate")
-    if frame is not None and animate:
-        raise conflict("animate=true", "frame", "one of the two")
-    if "faces" in wanted.get("redact", ()):
-        # They were looked for in the first frame; what the others show, nobody knows.
-        if frame or animate:
-            raise conflict("redact=faces", "animate and frame", "the first frame")
-        animate = False
-    if animate is None:
-        own = formats.DEFAULTS.get(source.media_type) == name
-        animate = frame is None and (name in _ANIMATED or own)
-    moves = source.media_type != "image/tiff" and source.frames > 1 and name in formats.ANIMATES
-    return {"frame": frame or 0, "animate": bool(animate and moves)}
-
-
-def _format(wanted: Wanted, source: Source, accept: str) -> str:
-    default = formats.DEFAULTS.get(source.media_type, "png")
-    name: str = wanted.get("format") or default
-    lossless = bool(wanted.get("lossless"))
-    if name == AUTO:
-        # Both sides of the answer are bounded by these, whatever the fit.
-        longest = max(source.width, source.height, wanted.get("width", 1), wanted.get("height", 1))
-        candidates = ("webp",) if lossless else formats.NEGOTIATED
-        chosen = _negotiate(accept, longest, candidates)
-        name = chosen or ("png" if lossless and default in _LOSSY else default)
-    if lossless and name in _LOSSY:
-        allowed = ", ".join(other for other in FORMATS if other not in _LOSSY)
-        raise conflict("lossless", f"format {name}", allowed)
-    return name
-
-
-#: The formats that hold pixels and nothing else.
-_BARE = ("gif", "bmp")
-#: The formats that always lose something.
-_LOSSY = ("jpeg", "avif")
-
-
-def _negotiate(accept: str, longest: int, candidates: tuple[str, ...]) -> str | None:
-    """Return the best format that `Accept` names; wildcards promise no modern format (curl)."""
-    named: set[str] = set()
-    for entry in accept.split(","):
-        media_type, *attributes = (part.strip().lower() for part in entry.split(";"))
-        refused = any(
-            attribute.replace(" ", "") in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-            for attribute in attributes
-        )
-        if not refused:
-            named.add(media_type)
-    for name in candidates:
-        if FORMATS[name].media_type in named and longest <= FORMATS[name].max_side:
-            return name
-    return None
