@@ -12,7 +12,15 @@ from imagesystem.events import Analysis, Embedding, Faces, Labels, Objects, Text
 from inference_service.looking import Verdict
 from inference_service.models import Result
 
-__all__ = ["ANSWERS", "Answer", "AnyAnswer", "EmbeddingAnswer", "answer_of", "wanted"]
+__all__ = [
+    "ANSWERS",
+    "Answer",
+    "AnyAnswer",
+    "EmbeddingAnswer",
+    "answer_of",
+    "require_choice",
+    "wanted",
+]
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="task"):
@@ -72,7 +80,7 @@ ANSWERS: dict[str, Callable[..., AnyAnswer]] = {
     "labels": LabelsAnswer,
 }
 #: Where the findings are in results that have any, each with a `confidence`.
-FINDINGS: dict[type, str] = {Objects: "objects", Faces: "faces", Text: "lines", Labels: "labels"}
+FINDINGS = {"objects": "objects", "faces": "faces", "text": "lines", "labels": "labels"}
 
 
 def answer_of(verdict: Verdict, result: Result) -> AnyAnswer:
@@ -85,22 +93,23 @@ def answer_of(verdict: Verdict, result: Result) -> AnyAnswer:
     )
 
 
-def wanted(
-    result: Result, task: str, min_confidence: float | None, max_results: int | None
-) -> Result:
-    """Return a result with its surest findings alone, in the order they had.
-
-    Raises `Rejected` 400 `parameter_not_applicable` where there are no findings to choose from.
-    """
-    if min_confidence is None and max_results is None:
-        return result
-    field = FINDINGS.get(type(result))
-    if field is None:
+def require_choice(task: str, min_confidence: float | None, max_results: int | None) -> None:
+    """Raise `Rejected` 400 `parameter_not_applicable` where there is nothing to choose from."""
+    if task not in FINDINGS and (min_confidence is not None or max_results is not None):
         raise Rejected(
             400,
             "parameter_not_applicable",
             f"min_confidence and max_results choose among findings, and {task} has none",
         )
+
+
+def wanted(
+    result: Result, task: str, min_confidence: float | None, max_results: int | None
+) -> Result:
+    """Return a result with its surest findings alone, in the order they had."""
+    if min_confidence is None and max_results is None:
+        return result
+    field = FINDINGS[task]
     findings: list[Any] = getattr(result, field)
     surest = sorted(
         (

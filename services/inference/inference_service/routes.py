@@ -12,7 +12,7 @@ from litestar.datastructures import State
 from litestar.params import FromPath
 
 from inference_service import parameters
-from inference_service.answers import AnyAnswer, answer_of, wanted
+from inference_service.answers import AnyAnswer, answer_of, require_choice, wanted
 from inference_service.bodies import asked_of
 from inference_service.enquiries import Enquiries
 from inference_service.inventory import Inventory, Standing
@@ -97,6 +97,7 @@ async def answer_now(task: FromPath[str], request: Request[None, None, State]) -
     """
     task = _known(task)
     choice = parameters.read(request.query_params.multi_items(), parameters.CHOICE)
+    require_choice(task, **choice)
     recognition: Recognition = request.app.state.recognition
     asked = await asked_of(request, recognition)
     enquiries: Enquiries = request.app.state.enquiries

@@ -151,3 +151,17 @@ def test_nothing_is_found_where_nothing_is(name: str) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (5, 300), (64, 128)])
 def test_the_smallest_pictures_hold_nothing(size: tuple[int, int]) -> None:
     assert found_in(Image.new("RGB", size, "white")) == []
+
+
+def test_a_qr_code_beside_other_things_is_read() -> None:
+    """OpenCV's detector for several codes reads one of these alone, and not on such a page."""
+    page = Image.new("RGB", (1200, 800), "white")
+    page.paste(Image.open(DATA / "astronaut.png").convert("RGB"), (40, 40))
+    words = ImageDraw.Draw(page)
+    words.text((600, 60), "Quarterly report", fill="black", font_size=64)
+    words.text((600, 160), "Revenue rose by 12 % in March.", fill="black", font_size=36)
+    page.paste(qr_code("https://example.org/x?1", 8), (700, 400))
+    found = find_objects(picture(page).reduced(SIDE)).objects
+    assert [(item.label, item.decoded) for item in found] == [
+        ("qr code", "https://example.org/x?1")
+    ]

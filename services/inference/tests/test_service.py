@@ -6,9 +6,11 @@ import asyncio
 import hashlib
 import io
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 
+import msgspec
 import numpy as np
 import pytest
 from imagesystem import ids
@@ -21,6 +23,7 @@ from imagesystem.testing import client
 from inference_service.app import create_app
 from inference_service.settings import Settings
 from litestar import Litestar
+from nats.aio.msg import Msg
 from PIL import Image
 
 from tests.conftest import nats_server
@@ -52,16 +55,20 @@ async def registry(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Na
 
 
 @pytest.fixture(scope="module")
-async def app(registry: NatsPlatform) -> AsyncIterator[Litestar]:
-    """The service, with two workers."""
+def settings(registry: NatsPlatform) -> Settings:
     where = registry.bus._client.connected_url
     assert where is not None
-    settings = Settings(
+    return Settings(
         nats_url=where.geturl(),
         workers=2,
         tasks="analysis",
         poison_sha256=hashlib.sha256(POISON).hexdigest(),
     )
+
+
+@pytest.fixture(scope="module")
+async def app(settings: Settings) -> AsyncIterator[Litestar]:
+    """The service, with two workers."""
     app = create_app(settings)
     async with client(app):
         yield app
@@ -120,3 +127,26 @@ async def test_poison_is_parked_alone_among_good_ones(registry: NatsPlatform) ->
     failed = await registry.bus.latest(f"images.v1.{poisoned}.failed.analysis")
     assert failed is not None
     assert getattr(failed.event, "code", "") == "worker_died"
+
+
+@pytest.mark.usefixtures("app")
+async def test_replicas_share_the_work_and_none_of_it_is_done_twice(
+    registry: NatsPlatform, settings: Settings
+) -> None:
+    said: list[str] = []
+
+    async def hear(message: Msg) -> None:
+        said.append(message.subject.split(".")[2])
+
+    hearing = await registry.bus._client.subscribe("images.v1.*.inferred.analysis", cb=hear)
+    other = msgspec.structs.replace(settings, workers=1)
+    async with client(create_app(other)) as http:
+        images = [await upload(registry, picture(seed)) for seed in range(300, 340)]
+        for image_id in images:
+            assert (await kinds_when_settled(registry, image_id))[-1] == "inferred"
+        metrics = (await http.get("/inference/metrics")).text
+    await hearing.unsubscribe()
+    assert sorted(said) == sorted(images)
+    here = re.search(r'inference_tasks_total{outcome="done",task="analysis"} (\d+)', metrics)
+    assert here is not None, "the second replica had no share"
+    assert 0 < int(here[1]) < len(images)

@@ -17,7 +17,7 @@ from inference_service.objects.codes import find_codes
 
 __all__ = ["MODEL", "SIDE", "VERSION", "find_objects"]
 
-MODEL, VERSION = "hog-people+haar+codes", "1"
+MODEL, VERSION = "hog-people+haar+codes", "2"
 #: Codes are looked for with the longest side at most so many pixels, the rest with fewer.
 SIDE, THINGS_SIDE = 1024, 640
 #: Hits less sure than this are not told.
