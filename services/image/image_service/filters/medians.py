@@ -2,7 +2,8 @@
 
 A step of a network compares two arrays element by element, which numpy does many at a time; there
 is no branch that depends on a pixel. The columns of a neighbourhood are sorted once for all the
-neighbourhoods that they are part of.
+neighbourhoods that they are part of. (OpenCV takes half the time, and 160 MB that nothing else
+here needs; Pillow fifty times as long.)
 """
 
 from __future__ import annotations
