@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 import msgspec
 
@@ -33,6 +34,7 @@ class Lab(msgspec.Struct, frozen=True, array_like=True):
     b: float
 
 
+@lru_cache(maxsize=4096)
 def lab(text: str) -> Lab:
     """Return the colour of sRGB hex (`#rrggbb`); raises ValueError."""
     found = _HEX.fullmatch(text)

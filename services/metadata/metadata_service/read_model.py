@@ -1,7 +1,8 @@
 """The read model: facts go in, documents come out, what arrives together is written together.
 
-While one write is under way, facts gather; the next write takes them all (a group commit). Each
-caller of `apply` returns when its own fact is durable.
+While writes are under way, facts gather; the next write takes them all (a group commit). Where many
+wait, two batches are under way, about different images: one is folded while the database takes the
+other. Each caller of `apply` returns when its own fact is durable.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import msgspec
 from imagesystem import logs, tracing
@@ -28,6 +29,8 @@ log = logs.get(__name__)
 
 #: Facts in one write at most; a document is read and written once however many speak of it.
 BATCH = 512
+#: Writes under way at most, and how many facts have to wait for a second one to begin.
+AT_ONCE, MANY = 2, 64
 #: Each conflict means that another replica got on, so this many in a row do not happen.
 CONFLICTS = 16
 
@@ -58,7 +61,9 @@ class ReadModel:
         self._store = store
         self._applied = applied
         self._waiting: list[_Waiting] = []
-        self._arrived = asyncio.Event()
+        self._news = asyncio.Event()
+        #: Commits under way, and the images that they are about.
+        self._writing: dict[asyncio.Task[None], frozenset[str]] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[ReadModel]:
@@ -68,8 +73,11 @@ class ReadModel:
             yield self
         finally:
             writer.cancel()
-            with suppress(asyncio.CancelledError):
-                await writer
+            await asyncio.gather(writer, return_exceptions=True)
+            writing = list(self._writing)
+            for each in writing:
+                each.cancel()
+            await asyncio.gather(*writing, return_exceptions=True)
 
     async def apply(self, received: Received[Fact]) -> Document | None:
         """Take one fact into its document; returns when that is durable.
@@ -80,16 +88,37 @@ class ReadModel:
         done = asyncio.get_running_loop().create_future()
         waiting = _Waiting(received, done, tracing.here())
         self._waiting.append(waiting)
-        self._arrived.set()
+        self._news.set()
         return await waiting.done
 
     async def _write_on(self) -> None:
         while True:
-            await self._arrived.wait()
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            if not self._waiting:
-                self._arrived.clear()
-            await self._commit(batch)
+            await self._news.wait()
+            self._news.clear()
+            while self._waiting and self._may_begin() and (batch := self._next()):
+                images = frozenset(waiting.received.event.image_id for waiting in batch)
+                writing = asyncio.create_task(self._commit(batch), name="write-images")
+                self._writing[writing] = images
+                writing.add_done_callback(self._written)
+
+    def _may_begin(self) -> bool:
+        under_way = len(self._writing)
+        return under_way == 0 or (under_way < AT_ONCE and len(self._waiting) >= MANY)
+
+    def _next(self) -> list[_Waiting]:
+        """Take what may be written now: nothing about images that are being written."""
+        busy = frozenset[str]().union(*self._writing.values())
+        batch: list[_Waiting] = []
+        left: list[_Waiting] = []
+        for waiting in self._waiting:
+            free = len(batch) < BATCH and waiting.received.event.image_id not in busy
+            (batch if free else left).append(waiting)
+        self._waiting = left
+        return batch
+
+    def _written(self, writing: asyncio.Task[None]) -> None:
+        del self._writing[writing]
+        self._news.set()
 
     async def _commit(self, batch: Sequence[_Waiting]) -> None:
         began = time.perf_counter()

@@ -13,7 +13,7 @@ from imagesystem.events import Fact
 from metadata_service.documents import Document
 from metadata_service.folding import fold
 from metadata_service.memory import MemoryStore
-from metadata_service.read_model import ReadModel
+from metadata_service.read_model import MANY, ReadModel
 from metadata_service.store import Unstorable
 
 from services.metadata.tests.samples import (
@@ -40,6 +40,43 @@ async def test_what_arrives_together_is_written_together():
     assert store.writes == [30]
     assert set(heard[0]) == {image_id(n) for n in range(1, 31)}
     assert store.documents[image_id(1)].seq == {"uploaded": 1, "planned": 40}
+
+
+async def test_while_much_is_written_the_rest_is_folded_but_nothing_about_the_same_image():
+    class Gated(MemoryStore):
+        """Writes when the gate is open."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate = asyncio.Event()
+            self.writing: list[set[str]] = []
+
+        async def write(self, documents: Sequence[Document]) -> None:
+            self.writing.append({document.image_id for document in documents})
+            await self.gate.wait()
+            await super().write(documents)
+
+    async def begun(writes: int) -> None:
+        async with asyncio.timeout(30):
+            while len(store.writing) < writes:
+                await asyncio.sleep(0)
+
+    store = Gated()
+    async with ReadModel(store, lambda _: None).running() as model:
+        first = asyncio.create_task(model.apply(received(uploaded(image_id(0)), 1)))
+        await begun(1)
+        late = [received(planned(image_id(0)), 1000)]
+        late += [received(uploaded(image_id(n)), n + 1) for n in range(1, MANY + 1)]
+        rest = [asyncio.create_task(model.apply(each)) for each in late]
+        await begun(2)
+        last = asyncio.create_task(model.apply(received(uploaded(image_id(999)), 2000)))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert store.writing == [{image_id(0)}, {image_id(n) for n in range(1, MANY + 1)}]
+        store.gate.set()
+        await asyncio.gather(first, *rest, last)
+    assert store.writes == [1, MANY, 2]
+    assert store.documents[image_id(0)].seq == {"uploaded": 1, "planned": 1000}
 
 
 async def test_the_same_fact_again_writes_nothing():

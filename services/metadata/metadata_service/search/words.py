@@ -42,9 +42,15 @@ _BETWEEN = re.compile(r"[\W_]+")
 def folded(text: str) -> str:
     """Return the words of a text, each between single spaces; empty if there is none."""
     spaced = _SEAMS.sub(" ", text[:MOST])
+    if spaced.isascii():  # as most is: no accents, no other scripts
+        return _between_spaces(_BETWEEN.sub(" ", spaced.lower()))
     plain = _MARKS.sub("", unicodedata.normalize("NFKD", spaced).casefold())
     plain = unicodedata.normalize("NFC", _MARKS.sub("", unicodedata.normalize("NFKD", plain)))
-    found = _BETWEEN.sub(" ", _ALONE.sub(r" \1 ", plain)).split()
+    return _between_spaces(_BETWEEN.sub(" ", _ALONE.sub(r" \1 ", plain)))
+
+
+def _between_spaces(text: str) -> str:
+    found = text.split()
     return f" {' '.join(word[:LONGEST] for word in found)} " if found else ""
 
 
