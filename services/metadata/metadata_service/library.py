@@ -13,7 +13,7 @@ from metadata_service.edits import Edit, Edits, image_deleted, unknown_image
 from metadata_service.etags import Precondition
 from metadata_service.queries import Page, Query, Row
 from metadata_service.remembering import Remembered
-from metadata_service.search.facets import FACETS, Counts, named
+from metadata_service.search.facets import FACETS, Counts, Facet, named
 from metadata_service.settings import Settings
 from metadata_service.stats import TOP, Stats, told
 from metadata_service.store import TOO_SLOW, Store
@@ -21,6 +21,8 @@ from metadata_service.waiting import Waiters
 
 __all__ = ["Library"]
 
+#: Pictures among which values are counted where counting them among more took too long.
+FEW = 5000
 #: What says whether there is a picture.
 EXISTENCE = ("uploaded.sha256", "tombstone")
 
@@ -103,10 +105,17 @@ class Library:
         """Return how often values occur among the pictures found; may be a few seconds old."""
         wanted = [FACETS[name] for name in dict.fromkeys(names)]
         key = (_whole(query), tuple(facet.name for facet in wanted))
-        counts = await self._counts.get(
-            key, lambda: self._store.facets(query, wanted, self._count_max)
-        )
+        counts = await self._counts.get(key, lambda: self._tallied(query, wanted))
         return named(counts, wanted)
+
+    async def _tallied(self, query: Query, wanted: Sequence[Facet]) -> Counts:
+        """Return counts among as many pictures as there is time for."""
+        try:
+            return await self._store.facets(query, wanted, self._count_max)
+        except Rejected as error:
+            if error.code != TOO_SLOW or self._count_max <= FEW:
+                raise
+            return await self._store.facets(query, wanted, FEW)
 
     async def stats(self) -> Stats:
         """Return counts over all pictures; may be some seconds old."""

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import msgspec
 import pytest
+from imagesystem.errors import Rejected
+from imagesystem.memory import MemoryPlatform
+from imagesystem.testing import client
+from metadata_service.app import create_app
 from metadata_service.colours import distance, lab
 from metadata_service.derivation import DERIVED, derive
 from metadata_service.documents import Document
 from metadata_service.filters import FILTERS
-from metadata_service.search.facets import FACETS
+from metadata_service.library import FEW
+from metadata_service.memory import MemoryStore
+from metadata_service.queries import Query
+from metadata_service.search.facets import FACETS, Counts, Facet
+from metadata_service.settings import Settings
+from metadata_service.store import TOO_SLOW
 from metadata_service.views import PATHS, ImageView
 
 from services.metadata.tests.conftest import Open, Stage
@@ -333,3 +342,26 @@ async def test_statistics(open_stage: Open):
         ]
         assert {each["value"] for each in stats["top"]["colour"]} == {"teal", "gold"}
         assert stats["top"]["format"][0]["count"] == 1
+
+
+async def test_counts_that_take_too_long_are_told_in_part():
+    class Slow(MemoryStore):
+        """Has no time to count many pictures."""
+
+        async def count(self, query: Query, most: int) -> int:
+            raise Rejected(422, TOO_SLOW, "it takes too long")
+
+        async def facets(self, query: Query, facets: Sequence[Facet], most: int) -> Counts:
+            if most > FEW:
+                raise Rejected(422, TOO_SLOW, "it takes too long")
+            return await super().facets(query, facets, most)
+
+    platform, store = MemoryPlatform(), Slow()
+    async with client(create_app(Settings(), platform.connect, store.open)) as http:
+        await platform.bus.publish(uploaded(image_id(1), tags=["a"]))
+        await platform.bus.settle()
+        answer = await http.get("/metadata/search", params={"facets": "tag", "total": "true"})
+    assert answer.status_code == 200
+    found = answer.json()
+    assert (found["count"], found["total"]) == (1, None)
+    assert found["facets"] == {"counted": 1, "values": {"tag": [{"value": "a", "count": 1}]}}
