@@ -19,8 +19,8 @@ async def empty_streams(client: Client, configs: Iterable[dict[str, Any]]) -> As
     made: list[str] = []
     try:
         for config in configs:
-            made.append(config["name"])
             await _create_empty(client, config)
+            made.append(config["name"])
         yield
     finally:
         for name in made:
