@@ -89,11 +89,10 @@ async def world(nats: Server, mongodb: Server) -> AsyncIterator[World]:
     url = f"nats://127.0.0.1:{nats.port}"
     settings = Settings(nats_url=url, mongodb_url=f"mongodb://127.0.0.1:{mongodb.port}")
     async with AsyncExitStack() as stack:
-        others = {
-            name: await stack.enter_async_context(connected(url, name))
-            for name in ("registry", "inference")
-        }
+        others = {"registry": await stack.enter_async_context(connected(url, "registry"))}
         replicas = [await stack.enter_async_context(client(create_app(settings))) for _ in range(2)]
+        # it waits for a bucket of metadata's
+        others["inference"] = await stack.enter_async_context(connected(url, "inference"))
         yield World(replicas, others)
 
 

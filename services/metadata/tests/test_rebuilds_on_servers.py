@@ -37,7 +37,7 @@ async def buses(servers: tuple[Server, Server]) -> AsyncIterator[dict[str, Bus]]
     async with AsyncExitStack() as stack:
         yield {
             name: (await stack.enter_async_context(connected(url, name))).bus
-            for name in ("registry", "inference", "metadata")
+            for name in ("registry", "metadata", "inference")
         }
 
 
