@@ -26,7 +26,7 @@ from inference_service.looking import LEAST_SIDE, prepare_worker
 from inference_service.models import BUILT_IN
 from inference_service.tasks import TASKS
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from tests.load.inference_cases import CORES, Spent, cpu_seconds, photographs, service
@@ -35,8 +35,8 @@ from tests.load.inference_stack import memory_over, upload_to_done
 
 console = Console()
 MOST_PIXELS = 100_000_000
-#: Rounds of a row at least; seconds that a round of either side takes about.
-LEAST_ROUNDS, ROUND_S = 3, 0.5
+#: Rounds of a row and pictures of a round, at least; seconds that either side takes for a round.
+LEAST_ROUNDS, LEAST_COUNT, ROUND_S = 3, 12, 1.0
 
 
 def _prepare(tasks: tuple[str, ...]) -> None:
@@ -60,7 +60,7 @@ def _loop(pool: ProcessPoolExecutor, tasks: tuple[str, ...], pictures: list[byte
     return Spent(pictures=len(pictures), seconds=took, cpu_s=cpu_seconds(pids) - cpu)
 
 
-async def tasks_against_loops(seconds: float, advance: Callable[[], None]) -> Table:
+async def tasks_against_loops(seconds: float, step: Callable[[str], None]) -> Table:
     """Return each task's pictures a second through the service and in a bare loop."""
     table = Table(title=f"{CORES} workers, medians of rounds in turns")
     columns = ("task", "rounds", "service/s", "bare loop/s", "ratio", "CPU ms", "bare", "ratio")
@@ -70,7 +70,7 @@ async def tasks_against_loops(seconds: float, advance: Callable[[], None]) -> Ta
     for tasks in (*kinds, tuple(TASKS)):
         pairs = await _rounds(tasks, seconds)
         served, bare = zip(*pairs, strict=True)
-        table.add_row(
+        row = (
             tasks[0] if len(tasks) == 1 else "all six",
             str(len(pairs)),
             f"{statistics.median(spent.rate for spent in served):.1f}",
@@ -80,7 +80,8 @@ async def tasks_against_loops(seconds: float, advance: Callable[[], None]) -> Ta
             f"{statistics.median(spent.cpu_ms for spent in bare):.1f}",
             f"{statistics.median(theirs.cpu_ms / ours.cpu_ms for ours, theirs in pairs):.2f}",
         )
-        advance()
+        table.add_row(*row)
+        step(" ".join(row))
     return table
 
 
@@ -91,7 +92,7 @@ async def _rounds(tasks: tuple[str, ...], seconds: float) -> list[tuple[Spent, S
     with ProcessPoolExecutor(CORES, context, _prepare, (tasks,)) as pool:
         async with service(tasks) as running:
             trial = await asyncio.to_thread(_loop, pool, tasks, photographs(2 * CORES))
-            count = max(2 * CORES, min(100, int(trial.rate * ROUND_S)))
+            count = max(LEAST_COUNT, min(100, int(trial.rate * ROUND_S)))
             pictures = photographs(count)
             until = time.perf_counter() + seconds
             while len(pairs) < LEAST_ROUNDS or time.perf_counter() < until:
@@ -121,7 +122,12 @@ async def main() -> None:
         for name in (name for name in parts if name in options.only.split(",")):
             part, steps = parts[name]
             shown = progress.add_task(name, total=steps)
-            progress.console.print(await part(partial(progress.advance, shown)))
+
+            def step(line: str, shown: TaskID = shown) -> None:
+                progress.advance(shown)
+                progress.console.print(f"[dim]{line}[/dim]")  # whoever breaks it off has this much
+
+            progress.console.print(await part(step))
 
 
 if __name__ == "__main__":

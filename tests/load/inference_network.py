@@ -100,7 +100,7 @@ def _encode(data: bytes) -> None:
     run.answer(picture, {}, host)
 
 
-async def networks(seconds: float, advance: Callable[[], None]) -> Table:
+async def networks(seconds: float, step: Callable[[str], None]) -> Table:
     """Return pictures a second of a network: in the service and in a loop, batched or not."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "models"
@@ -115,7 +115,7 @@ async def networks(seconds: float, advance: Callable[[], None]) -> Table:
                     found[name].append(await way(turn))
                 number += 1
             means = {name: await batch() for name, batch in batches.items()}
-    advance()
+    step(f"{number} rounds")
     return _told(found, means)
 
 

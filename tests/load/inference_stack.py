@@ -31,12 +31,12 @@ from tests.load.inference_cases import CORES, announced, photographs
 from tests.load.upload import percentiles
 
 #: Small, so that ten thousand take minutes: with a line of text that is read.
-SMALL = (160, 120)
+SMALL = (96, 72)
 #: Seconds until it is ready, at most.
 READY_S = 120.0
 
 
-async def upload_to_done(seconds: float, advance: Callable[[], None]) -> Table:
+async def upload_to_done(seconds: float, step: Callable[[str], None]) -> Table:
     """Return the time from upload until every task has answered, on the whole stack."""
     table = Table(title="upload to the answers of all six tasks, 800 x 600")
     for column in ("at once", "pictures", "p50 ms", "p99 ms", "pictures/s"):
@@ -50,8 +50,9 @@ async def upload_to_done(seconds: float, advance: Callable[[], None]) -> Table:
             for at_once in (1, 8):
                 took, each = await _uploads(stack, http, at_once, seconds)
                 rate = f"{len(each) / took:.1f}"
-                table.add_row(str(at_once), str(len(each)), *percentiles(each), rate)
-                advance()
+                row = (str(at_once), str(len(each)), *percentiles(each), rate)
+                table.add_row(*row)
+                step(" ".join(row))
     return table
 
 
@@ -149,6 +150,7 @@ async def alone() -> AsyncIterator[Alone]:
             "HTTP_PORT": str(port),
             "WORKERS": str(CORES),
             "NICENESS": "0",
+            "DEADLINE_S": "110",
             "LOG_LEVEL": "error",
         }
         async with (
@@ -177,29 +179,28 @@ async def _ready(url: str) -> None:
             await asyncio.sleep(0.1)
 
 
-async def memory_over(count: int, advance: Callable[[], None]) -> Table:
+async def memory_over(count: int, step: Callable[[str], None]) -> Table:
     """Return the memory of the service and its workers, ten times while it looks at `count`."""
     table = Table(title=f"memory over {count} pictures of {SMALL[0]} x {SMALL[1]}, all six tasks")
     for column in ("pictures", "minutes", "service MB", "workers MB", "of the first"):
         table.add_column(column, justify="right")
-    step, base = max(1, count // 10), photographs(50, SMALL)
+    tenth, base = max(1, count // 10), photographs(50, SMALL)
     async with alone() as running:
         began, first = time.perf_counter(), 0.0
         for number in range(1, 11):
-            for start in range(0, step, 100):
-                seen = (number - 1) * step + start
-                turn = [
-                    base[n % 50] + (seen + n).to_bytes(4) for n in range(min(100, step - start))
-                ]
+            for start in range(0, tenth, 100):
+                seen, some = (number - 1) * tenth + start, min(100, tenth - start)
+                turn = [base[n % 50] + (seen + n).to_bytes(4) for n in range(some)]
                 await running.look(turn)
             own, workers = running.memory()
             first = first or own + workers
-            table.add_row(
-                str(number * step),
+            row = (
+                str(number * tenth),
                 f"{(time.perf_counter() - began) / 60:.1f}",
                 f"{own:.1f}",
                 f"{workers:.1f}",
                 f"{(own + workers) / first:.3f}",
             )
-            advance()
+            table.add_row(*row)
+            step(" ".join(row))
     return table
