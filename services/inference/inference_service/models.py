@@ -121,6 +121,11 @@ class Models:
 
     def __init__(self, models: Mapping[str, Model] = BUILT_IN) -> None:
         self._in_use = dict(models)
+        self._listeners: list[Callable[[Model], None]] = []
+
+    def listen(self, listener: Callable[[Model], None]) -> None:
+        """Have a function called with each model that answers from then on."""
+        self._listeners.append(listener)
 
     def __getitem__(self, task: str) -> Model:
         return self._in_use[task]
@@ -132,3 +137,5 @@ class Models:
     def use(self, model: Model) -> None:
         """Have `model` answer its task from now on."""
         self._in_use[model.task] = model
+        for listener in self._listeners:
+            listener(model)

@@ -168,6 +168,15 @@ async def test_a_command_is_held_while_its_model_fails(full: Stage) -> None:
         await InferHandler(full.recognition).handle(command)
 
 
+async def test_another_model_is_not_left_alone_for_what_the_one_before_did(full: Stage) -> None:
+    for number in range(FAILURES):
+        full.recognition._examination.breakers["faces"].failed(str(number), "a bug")
+    assert full.recognition.trouble("faces") is not None
+    full.models.use(msgspec.structs.replace(full.models["faces"], version="next"))
+    assert full.recognition.trouble("faces") is None
+    assert full.recognition.allows("faces")
+
+
 async def test_a_store_that_is_down_burns_no_attempt_here(stage: Stage) -> None:
     """The loop holds the message on `Unavailable`: the handler lets it through as it is."""
     data = png("teal")
