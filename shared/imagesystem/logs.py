@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import msgspec
 import structlog
@@ -39,8 +39,13 @@ def configure(
     *,
     level: Literal["debug", "info", "warning", "error"] = "info",
     form: Literal["json", "console"] = "json",
+    stream: TextIO | None = None,
 ) -> None:
-    """Send structlog's, the standard library's and uvicorn's records to one stream."""
+    """Send structlog's, the standard library's and uvicorn's records to one stream.
+
+    That is standard output, unless another one is given.
+    """
+    stream = stream or sys.stdout
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -52,7 +57,7 @@ def configure(
     render: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, _to_json]
         if form == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        else [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -60,7 +65,7 @@ def configure(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -443,7 +443,7 @@ async def test_a_server_that_hangs_is_an_outage(driver: str, tmp_path: Path):
             url, driver, mongodb_select_timeout_s=0.5, mongodb_answer_timeout_s=1.0
         )
         async with open_store(settings) as store:
-            await store.write([whole()])
+            await available(partial(store.write, [whole()]))
             assert server.process is not None
             server.process.send_signal(signal.SIGSTOP)
             try:

@@ -425,7 +425,7 @@ async def test_a_reader_may_stop_early(bucket: Bucket) -> None:
     for _ in range(20):
         async with aclosing(bucket.read(info)) as stream:  # type: ignore[type-var]
             await anext(stream)
-    assert asyncio.all_tasks() == before
+    assert asyncio.all_tasks() <= before, "no reader is left behind"
     assert len((await bucket.get("a"))[1]) == 8 * MIB
 
 

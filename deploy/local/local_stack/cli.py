@@ -241,8 +241,9 @@ async def _clear(url: str, subject: str, *, yes: bool) -> int:
 
 def main() -> None:
     """Run the command line; errors are one line on standard error and exit status 1."""
-    # What our own code tells services' logs is nothing that a person at a terminal asked for.
-    logs.configure("image-system", level="error", form="console")
+    # What our own code tells services' logs is nothing that a person at a terminal asked for, and
+    # nothing for a program that reads what a command prints.
+    logs.configure("image-system", level="error", form="console", stream=sys.stderr)
     try:
         app()
     except StackError as error:

@@ -41,7 +41,7 @@ async def client(url: str, **options: object) -> AsyncIterator[tuple[Client, Ref
 
 
 async def next_of(refusals: Refusals) -> str:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await refusals.get()
 
 
