@@ -24,6 +24,9 @@ log = logs.get(__name__)
 
 #: Facts taken at once; vectors make them large.
 BATCH = 1024
+#: Between cancellations. One is not enough before Python 3.12: a `wait_for` in the client whose
+#: answer arrives in the same moment returns that, and the cancellation is lost.
+AGAIN_S = 0.5
 #: Between looks when nothing rang, and after a look that failed.
 LOOK_EVERY_S, FAILED_LOOK_S = 10.0, 1.0
 
@@ -77,8 +80,9 @@ class Following:
         try:
             yield self
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            while not following.done():
+                following.cancel()
+                await asyncio.wait({following}, timeout=AGAIN_S)
 
     def _hear(self, new: list[Recent]) -> None:
         if any(recent.subject.endswith(self._endings) for recent in new):
