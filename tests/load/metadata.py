@@ -1,8 +1,9 @@
 """`just bench metadata`: the metadata service over HTTP, against bare PyMongo asking the same.
 
 A MongoDB is filled with documents about which everything is known, with embeddings of 512
-dimensions. Sixteen at a time ask the service, a process of its own, and then ask MongoDB from here
-with the same queries. At the end facts are folded in, against bulk upserts of as many sections.
+dimensions, and a log with the facts that a start reads. Then the service starts, a process of its
+own. Sixteen at a time ask it, and then ask MongoDB from here with the same queries. At the end
+facts are folded in, against bulk upserts of as many sections.
 """
 
 from __future__ import annotations
@@ -10,20 +11,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
+import numpy as np
 from imagesystem import connection, ids
 from imagesystem.bus import Received
 from imagesystem.events import Fact
-from metadata_service.documents import Document
 from metadata_service.mongo import MongoStore, open_store
 from metadata_service.mongo_edition import DURABLE
 from metadata_service.mongo_queries import (
@@ -39,19 +40,17 @@ from metadata_service.search.language import meaning
 from metadata_service.settings import Settings
 from pymongo import AsyncMongoClient, UpdateOne
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
-from services.metadata.tests.gallery import facts, picture
-from services.metadata.tests.samples import at, image_id
+from services.metadata.tests.gallery import facts
+from services.metadata.tests.samples import image_id
 from tests.conftest import mongo_server, nats_server
-from tests.load.rebuild import memory_mb, service
+from tests.load.pictures import DIMENSIONS, PART, fill
+from tests.load.rebuild import memory_mb, processor_seconds, service
+from tests.load.similarity import around_centres
 
 console = Console()
 AT_ONCE = 16
-#: Pictures that differ; all others are copies of these under other ids and times.
-KINDS = 400
-DIMENSIONS = 512
 #: Facts in one bulk write, as in the read model.
 BATCH = 512
 
@@ -81,40 +80,16 @@ class Http:
         return body
 
 
-def made(number: int, kinds: Sequence[Document]) -> Document:
-    """Return document `number`."""
-    kind = kinds[number % len(kinds)]
-    assert kind.uploaded is not None
-    moment = at(0) + timedelta(seconds=number)
-    moment = moment.replace(microsecond=0)
-    upload = msgspec.structs.replace(kind.uploaded, uploaded_at=moment)
-    inferred = dict(kind.inferred)
-    if "embedding" in inferred:
-        result = {"dimensions": DIMENSIONS, "vector": os.urandom(4 * DIMENSIONS)}
-        inferred["embedding"] = msgspec.structs.replace(inferred["embedding"], result=result)
-    return msgspec.structs.replace(
-        kind,
-        image_id=image_id(number),
-        uploaded=upload,
-        inferred=inferred,
-        moment=kind.taken_at or moment,
-    )
+class Rate(NamedTuple):
+    """Answers per second, the median of one in ms, and ms of CPU for one in the process named."""
+
+    answers: float
+    median: float
+    computed: float
 
 
-async def fill(store: MongoStore, images: int) -> None:
-    """Insert so many documents."""
-    kinds = [picture(number) for number in range(1, KINDS + 1)]
-    with Progress(console=console) as progress:
-        task = progress.add_task("filling MongoDB", total=images)
-        for start in range(1, images + 1, 1000):
-            end = min(start + 1000, images + 1)
-            await store.insert([made(number, kinds) for number in range(start, end)])
-            progress.update(task, completed=end - 1)
-    await store.editions.mark_whole()
-
-
-async def rate(ask: Ask, seconds: float) -> tuple[float, float]:
-    """Return answers per second with `AT_ONCE` asking, and the median of one in ms."""
+async def rate(ask: Ask, seconds: float, pid: int) -> Rate:
+    """Ask for so long, `AT_ONCE` at a time."""
     for number in range(AT_ONCE):  # connections, caches
         await ask(number)
     times: list[float] = []
@@ -127,10 +102,10 @@ async def rate(ask: Ask, seconds: float) -> tuple[float, float]:
             times.append(time.perf_counter() - began)
             number += AT_ONCE
 
-    began = time.perf_counter()
+    computed, began = processor_seconds(pid), time.perf_counter()
     await asyncio.gather(*map(asking, range(AT_ONCE)))
-    took = time.perf_counter() - began
-    return len(times) / took, sorted(times)[len(times) // 2] * 1000
+    took, computed = time.perf_counter() - began, processor_seconds(pid) - computed
+    return Rate(len(times) / took, statistics.median(times) * 1000, computed * 1000 / len(times))
 
 
 def shapes(http: Http, documents: Any, images: int) -> dict[str, tuple[Ask, Ask]]:
@@ -167,7 +142,7 @@ def shapes(http: Http, documents: Any, images: int) -> dict[str, tuple[Ask, Ask]
         "page of 20, faces>1 colour": listed(
             "/metadata/images/list", 20, q="faces>1 color:#008080"
         ),
-        # A word that one picture in `KINDS` has, in its filename.
+        # A word that one picture in four hundred has, in its filename.
         "a word, best 20": listed("/metadata/search", 20, q="77"),
     }
 
@@ -202,7 +177,7 @@ def _upsert(fact: Fact) -> UpdateOne:
 
 
 async def main(images: int, seconds: float) -> None:
-    """Run it and print a table."""
+    """Run it and print what came of it."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for name in ("nats", "mongo"):
@@ -210,47 +185,109 @@ async def main(images: int, seconds: float) -> None:
         nats = stack.enter_context(nats_server(folder / "nats"))
         mongodb = stack.enter_context(mongo_server(folder / "mongo"))
         url = f"mongodb://127.0.0.1:{mongodb.port}"
-        async with open_store(Settings(mongodb_url=url)) as store:
-            await store.prepare()
-            await fill(store, images)
+        # Indexes of so many documents take more than an answer may take otherwise.
+        patient = Settings(mongodb_url=url, mongodb_answer_timeout_s=3600)
+        async with open_store(patient) as store:
             client = await connection.connect(f"nats://127.0.0.1:{nats.port}", "registry")
             await connection.provision(client, "registry")
-            await client.close()
             began = time.perf_counter()
+            await fill(store, client, images, console)
+            console.print(f"made in {time.perf_counter() - began:.0f} s")
+            await client.close()
             address, process = stack.enter_context(service(nats, mongodb, folder))
             http = Http(int(address.rpartition(":")[2]))
-            listed = await _until_answered(http, "/metadata/images/list", began)
-            whole = await _until_answered(http, "/metadata/health/ready", began)
-            console.print(f"cold start: answers after {listed:.1f} s, ready after {whole:.1f} s")
+            await cold_start(http, images, process.pid)
             bare = AsyncMongoClient(url, maxPoolSize=32, tz_aware=True)
-            documents = bare.get_database("image_system").get_collection("images")
-            table = Table(title=f"{images} documents, {AT_ONCE} at once")
-            for name in ("", "service /s", "ms", "PyMongo /s", "ms", "of bare"):
-                table.add_column(name, justify="right")
-            for name, (ours, theirs) in shapes(http, documents, images).items():
-                one, two = await rate(ours, seconds), await rate(theirs, seconds)
-                cells = (f"{one[0]:.0f}", f"{one[1]:.1f}", f"{two[0]:.0f}", f"{two[1]:.1f}")
-                table.add_row(name, *cells, f"{one[0] / two[0]:.2f}")
+            table = await compared(http, bare, images, seconds, process.pid)
+            await common(http, process.pid)
             console.print(f"memory of the service: {memory_mb(process.pid)[0]:.0f} MB")
             sections = bare.get_database("image_system").get_collection(
                 "bare", write_concern=DURABLE
             )
-            one_rate, two_rate = await ingest(store, sections, min(images, 2000))
-            table.add_row(
-                "facts", f"{one_rate:.0f}", "", f"{two_rate:.0f}", "", f"{one_rate / two_rate:.2f}"
-            )
+            one, two = await ingest(store, sections, min(images, 2000))
+            table.add_row("facts", f"{one:.0f}", "", "", f"{two:.0f}", "", "", f"{one / two:.2f}")
             console.print(table)
             await bare.close()
 
 
-async def _until_answered(http: Http, path: str, began: float) -> float:
+async def compared(
+    http: Http, bare: AsyncMongoClient[Any], images: int, seconds: float, pid: int
+) -> Table:
+    """Return the rates of the service beside those of PyMongo."""
+    documents = bare.get_database("image_system").get_collection("images")
+    table = Table(title=f"{images} documents, {AT_ONCE} at once; load {os.getloadavg()[0]:.0f}")
+    for name in ("", "service /s", "ms", "CPU ms", "PyMongo /s", "ms", "CPU ms", "of bare"):
+        table.add_column(name, justify="right")
+    for name, (ours, theirs) in shapes(http, documents, images).items():
+        one, two = await rate(ours, seconds, pid), await rate(theirs, seconds, os.getpid())
+        cells = [
+            cell
+            for each in (one, two)
+            for cell in (f"{each.answers:.0f}", f"{each.median:.1f}", f"{each.computed:.2f}")
+        ]
+        table.add_row(name, *cells, f"{one.answers / two.answers:.2f}")
+        console.print(f"{name}: {one.answers / two.answers:.2f} of bare")
+    return table
+
+
+async def cold_start(http: Http, images: int, pid: int) -> None:
+    """Tell how long after its start the service answers what is right."""
+    began, name = time.perf_counter(), image_id(images // 2)
+    asked = {
+        "list": ("/metadata/images/list", lambda found: found["count"] == 50),
+        "one picture": (f"/metadata/images/{name}", lambda found: found["id"] == name),
+        "ready": ("/metadata/health/ready", lambda found: found["status"] == "ready"),
+        "similar": (
+            f"/metadata/images/{name}/similar?limit=10",
+            lambda found: [each["image"]["id"] for each in found["items"]] == nearest,
+        ),
+    }
+    nearest: list[str] = []
+    for what, (path, right) in asked.items():
+        if what == "similar":
+            nearest = await asyncio.to_thread(_nearest, images)
+        seconds = await _until_right(http, path, right, began)
+        computed = processor_seconds(pid)
+        console.print(f"cold start: {what} after {seconds:.1f} s ({computed:.1f} s of CPU)")
+
+
+def _nearest(images: int) -> list[str]:
+    """Return the ten nearest pictures to the one in the middle, from all vectors."""
+    middle = images // 2
+    parts = list(around_centres(images, DIMENSIONS, PART))
+    query = parts[(middle - 1) // PART][(middle - 1) % PART]
+    scores = np.concatenate([part @ query for part in parts])
+    scores[middle - 1] = -2
+    return [image_id(int(place) + 1) for place in np.argsort(-scores)[:10]]
+
+
+async def common(http: Http, pid: int) -> None:
+    """Tell what words cost that every picture has, or very many have."""
+    for asked in (
+        {"q": "jpg"},
+        {"q": "jpg", "total": "true"},
+        {"q": "jpg", "facets": "tag,label,camera,year"},
+        {"q": "jpg tag:cat faces>1"},
+        {"q": "jpg 77"},
+        {"q": "jpg cat -dog", "sort": "newest"},
+    ):
+        computed, began = processor_seconds(pid), time.perf_counter()
+        found = msgspec.json.decode(await http.get(f"/metadata/search?{urlencode(asked)}"))
+        seconds, computed = time.perf_counter() - began, processor_seconds(pid) - computed
+        console.print(
+            f"{asked}: {found['count']} of {found.get('ranked', 'all')} in {seconds:.2f} s, "
+            f"{computed:.2f} s of CPU in the service"
+        )
+
+
+async def _until_right(http: Http, path: str, right: Callable[[Any], bool], began: float) -> float:
     while True:
         try:
-            await http.get(path)
+            if right(msgspec.json.decode(await http.get(path))):
+                return time.perf_counter() - began
         except (OSError, asyncio.IncompleteReadError, RuntimeError):
-            await asyncio.sleep(0.05)
-        else:
-            return time.perf_counter() - began
+            pass
+        await asyncio.sleep(0.05)
 
 
 if __name__ == "__main__":
