@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -110,14 +110,16 @@ class System:
 
 
 @asynccontextmanager
-async def running_system(folder: Path, environment: dict[str, str]) -> AsyncIterator[System]:
+async def running_system(
+    folder: Path, environment: dict[str, str], scale: Mapping[str, int] | None = None
+) -> AsyncIterator[System]:
     """Start a stack on free ports with its data in `folder`; stop it at the end.
 
     Pictures are analysed and nothing else, unless the environment says which tasks are planned:
     reading text takes seconds where tests share few cores.
     """
     environ = os.environ | {"TASKS": "analysis"} | environment
-    async with Stack(data_dir=folder, port=0, nats_port=0, environ=environ) as stack:
+    async with Stack(data_dir=folder, port=0, nats_port=0, environ=environ, scale=scale) as stack:
         system = System(stack)
         try:
             yield system
