@@ -27,6 +27,7 @@ from metadata_service.mongo import MongoStore, open_store
 from metadata_service.mongo_queries import criteria
 from metadata_service.queries import NEWEST, Position, Query
 from metadata_service.read_model import ReadModel
+from metadata_service.search.words import Wanted
 from metadata_service.settings import Settings
 from metadata_service.store import Conflict, Store, Unstorable
 from metadata_service.views import plain
@@ -383,6 +384,14 @@ async def test_wrong_credentials_are_an_outage_not_a_bad_message(driver: str, mo
     async with open_store(settings_for(url, driver)) as store:
         with pytest.raises(Unavailable, match="refuses"):
             await store.write([whole()])
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_words_are_not_looked_for_before_there_is_an_index(driver: str, mongodb_url: str):
+    settings = settings_for(mongodb_url, driver, mongodb_database="not_prepared")
+    async with open_store(settings) as store:
+        with pytest.raises(Unavailable, match="refuses"):
+            await store.page(Query(words=Wanted(phrases=(" cat ",))))
 
 
 async def available(call: Callable[[], Awaitable[T]]) -> T:

@@ -56,9 +56,10 @@ INDEX_DIFFERS = frozenset({85, 86})  # IndexOptionsConflict, IndexKeySpecsConfli
 #: A cursor whose collection was exchanged for another meanwhile; asked again, it answers.
 EXCHANGED = frozenset({43, 175, 237})  # CursorNotFound, QueryPlanKilled, CursorKilled
 UNAUTHORIZED = 13
-#: Refusals that say nothing about the request: credentials, disk, shutdown, elections.
+#: Refusals that say nothing about the request: indexes that are being made, credentials, disk,
+#: shutdown, elections.
 NOT_NOW = EXCHANGED | {
-    *(UNAUTHORIZED, 18, 50, 91, 189, 262, 8000, 10107, 11600, 11602, 13435, 13436, 14031)
+    *(UNAUTHORIZED, 27, 18, 50, 91, 189, 262, 8000, 10107, 11600, 11602, 13435, 13436, 14031)
 }
 #: Documents encoded before others get their turn.
 TURN = 32
