@@ -388,8 +388,7 @@ async def test_wrong_credentials_are_an_outage_not_a_bad_message(driver: str, mo
 
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_words_are_not_looked_for_before_there_is_an_index(driver: str, mongodb_url: str):
-    settings = settings_for(mongodb_url, driver, mongodb_database="not_prepared")
-    async with open_store(settings) as store:
+    async with open_store(settings_for(mongodb_url, driver)) as store:
         with pytest.raises(Unavailable, match="refuses"):
             await store.page(Query(words=Wanted(phrases=(" cat ",))))
 
