@@ -8,6 +8,7 @@ import msgspec
 from imagesystem.bus import Bus
 from imagesystem.errors import Rejected
 from imagesystem.events import Uploaded
+from imagesystem.spools import Spools
 
 from image_service.darkroom import Darkroom
 from image_service.evidence import Evidence, gather
@@ -36,6 +37,7 @@ class Gallery(msgspec.Struct, frozen=True, kw_only=True):
     max_age_s: int
     unsettled_max_age_s: int
     max_transform_bytes: int
+    spools: Spools
     fallback_image_id: str | None
     interpreter: Interpreter
 

@@ -46,6 +46,14 @@ _PROBLEMS = {
     503: "deadline_exceeded, unavailable, faces_pending; with Retry-After",
 }
 
+#: What can be wrong with a body.
+_BODY_PROBLEMS = {
+    "408": "body_timeout",
+    "413": "body_too_large, too_many_parts",
+    "415": "not_a_form, unsupported_content_encoding",
+}
+_PROBLEM = {"application/problem+json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT))}
+
 
 def _queries() -> list[Parameter]:
     return [
@@ -95,13 +103,12 @@ def _responses() -> dict[str, OpenAPIResponse | Reference]:
         )
         for format_ in FORMATS.values()
     }
-    problem = {"application/problem+json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT))}
     return {
         "200": OpenAPIResponse(description="The picture", content=pictures),
         "206": OpenAPIResponse(description="The range of it", content=pictures),
         "304": OpenAPIResponse(description="The client has it"),
         **{
-            str(status): OpenAPIResponse(description=codes, content=problem)
+            str(status): OpenAPIResponse(description=codes, content=_PROBLEM)
             for status, codes in _PROBLEMS.items()
         },
     }
@@ -138,7 +145,9 @@ class TransformOperation(Operation):
         self.parameters = [*(self.parameters or []), *_queries()]
         answers = _responses()
         self.responses = {
-            **{status: answers[status] for status in ("200", "400", "403", "422", "503")},
-            "413": OpenAPIResponse(description="body_too_large"),
-            "415": OpenAPIResponse(description="unsupported_media_type"),
+            **{status: answers[status] for status in ("200", "400", "403", "422", "429", "503")},
+            **{
+                status: OpenAPIResponse(description=codes, content=_PROBLEM)
+                for status, codes in _BODY_PROBLEMS.items()
+            },
         }

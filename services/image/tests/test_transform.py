@@ -59,7 +59,10 @@ async def test_a_file_alone_comes_back_clean(http):
         ("", {"file": saved(quadrants())}, {"expires": "1"}, 400, "unknown_parameter"),
         ("", {"file": saved(quadrants())}, {"s": "x"}, 400, "unknown_parameter"),
         ("?expires=1", {"file": saved(quadrants())}, {}, 403, "url_expired"),
-        ("", {"other": b"x"}, {}, 400, "missing_file"),
+        ("", {"width": (None, b"5")}, {}, 400, "missing_file"),
+        ("", {"other": b"x"}, {}, 400, "unknown_field"),
+        ("", {"file": b"x"}, {f"p{number}": "1" for number in range(70)}, 413, "too_many_parts"),
+        ("", {"file": b"x"}, {"text": "x" * 100_000}, 400, "invalid_parameter"),
         ("", {"file": b"x", "image": b"y"}, {}, 400, "too_many_files"),
         ("", {"file": b"x", "more": b"y"}, {}, 400, "unknown_field"),
     ],
@@ -72,7 +75,7 @@ async def test_files_that_cannot_be_transformed(http, path, files, data, status,
 
 async def test_a_body_that_is_no_form(http):
     response = await http.post("/image/transform", content=b"x")
-    assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
+    assert (response.status_code, response.json()["code"]) == (415, "not_a_form")
     response = await http.post(
         "/image/transform",
         content=b"--x\r\nnonsense",
@@ -90,6 +93,22 @@ async def test_a_body_that_is_no_form(http):
         headers={"content-type": "multipart/form-data; boundary=x"},
     )
     assert (response.status_code, response.json()["code"]) == (400, "malformed_multipart")
+
+
+async def test_a_packed_body_is_not_unpacked(http):
+    response = await http.post(
+        "/image/transform",
+        content=b"x",
+        headers={"content-type": "multipart/form-data; boundary=x", "content-encoding": "gzip"},
+    )
+    assert (response.status_code, response.json()["code"]) == (415, "unsupported_content_encoding")
+
+
+async def test_fields_count_as_well_as_files(strict):
+    fields = {"text": "x" * 300_000}
+    file = {"file": ("a.png", saved(quadrants()), "image/png")}
+    response = await strict.post("/image/transform", files=file, data=fields)
+    assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
 async def test_a_file_that_is_too_large(strict):
