@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeGuard, TypeVar
 
 from imagesystem.arena import Arena, Piece, Window
 from imagesystem.errors import Transient
@@ -29,6 +29,10 @@ R = TypeVar("R")
 
 #: What a worker says: a value while it works, what the call returned, what it raised.
 Kind: TypeAlias = Literal["told", "returned", "raised"]
+#: Of an argument that is not worth a copy.
+LARGE_BYTES = 64 * 1024
+#: How many such arguments follow a call.
+COUNT = struct.Struct("!i")
 #: Of the socket, so that a picture goes through in few pieces.
 BUFFER_BYTES = 1024 * 1024
 
@@ -94,8 +98,7 @@ class Lane:
         Raises what the function raises, `WorkerDied` when the process dies.
         """
         assert self._writer is not None  # noqa: S101  started
-        data = pickle.dumps((function, args), pickle.HIGHEST_PROTOCOL)
-        self._writer.writelines((_head(len(data)), data))
+        self._writer.writelines(_frames(function, args))
         with suppress(ConnectionError):  # it died: reading will say so
             await self._writer.drain()
         result: R = await self._ended(tell)
@@ -131,6 +134,23 @@ def _ignored(_value: Any) -> None:
     """Hear nothing."""
 
 
+def _frames(function: Callable[..., Any], args: tuple[object, ...]) -> Iterator[bytes]:
+    """Return a call as it is written: large bytes behind the pickle, so that none are copied."""
+    large = [each for each in args if _is_large(each)]
+    packed = [pickle.PickleBuffer(each) if _is_large(each) else each for each in args]
+    data = pickle.dumps((function, packed), pickle.HIGHEST_PROTOCOL, buffer_callback=lambda _: None)
+    yield _head(COUNT.size + len(data))
+    yield COUNT.pack(len(large))
+    yield data
+    for each in large:
+        yield _head(len(each))
+        yield each
+
+
+def _is_large(value: object) -> TypeGuard[bytes]:
+    return type(value) is bytes and len(value) >= LARGE_BYTES
+
+
 def _head(size: int) -> bytes:
     """Return what goes before a frame, as `Connection` writes it."""
     return struct.pack("!i", size) if size < 1 << 31 else struct.pack("!iQ", -1, size)
@@ -161,13 +181,15 @@ def _serve(
     with suppress(EOFError, ConnectionError):
         _say(connection, "returned", None)
         while True:
-            call = connection.recv_bytes()
-            _say(connection, *_done(connection, call, window))
+            _say(connection, *_done(connection, connection.recv_bytes(), window))
 
 
 def _done(connection: Connection, call: bytes, window: Window | None) -> tuple[Kind, Any]:
     try:
-        function, args = pickle.loads(call)  # noqa: S301  from our own process
+        received = [connection.recv_bytes() for _ in range(*COUNT.unpack_from(call))]
+        function, args = pickle.loads(  # noqa: S301  from our own process
+            memoryview(call)[COUNT.size :], buffers=received
+        )
         if window is not None:
             args = [window.read(each) if isinstance(each, Piece) else each for each in args]
         result = function(*args)
