@@ -9,9 +9,12 @@ def main() -> None:
     # and are there sooner.
     from imagesystem import server  # noqa: PLC0415
 
+    from image_service import heap  # noqa: PLC0415
     from image_service.app import create_app  # noqa: PLC0415
     from image_service.settings import Settings  # noqa: PLC0415
 
+    # Originals pass through here: large ones would leave holes that nothing else fills.
+    heap.keep(8 * 1024 * 1024, largest=1024 * 1024)
     server.run("image", Settings, create_app)
 
 

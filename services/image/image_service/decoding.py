@@ -9,18 +9,20 @@ import warnings
 from pathlib import Path
 
 from imagesystem.errors import Rejected, Transient
-from PIL import AvifImagePlugin, ExifTags, Image
+from PIL import AvifImagePlugin, ExifTags, Image, TiffImagePlugin
 from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
-from image_service import colours, heap, png
+from image_service import colours, heap, libwebp, png
 from image_service.geometry import ORIENTATIONS, Box, Orientation, Size
 from image_service.limits import Limits, too_many_pixels
+from image_service.resampling import GAP
 
 __all__ = ["open_", "orientation", "pixels", "prepare", "undecodable"]
 
 #: What is decoded at all, told from content; everything else is refused before a byte of it
 #: reaches a decoder.
-DECODED = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
+DECODED = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", TiffImagePlugin.TiffImageFile.format)
 
 
 #: What a worker keeps of its memory for the next picture: 1600 x 1200 pixels, decoded and copied.
@@ -28,10 +30,11 @@ KEPT_BYTES = 32 * 1024 * 1024
 
 
 def prepare(max_pixels: int) -> None:
-    """Load all codecs and have bombs raise: the initialiser of a worker process."""
+    """Load the codecs and have bombs raise: the initialiser of a worker process."""
     heap.keep(KEPT_BYTES)
     Image.MAX_IMAGE_PIXELS = max_pixels
-    Image.init()
+    # These and those imported here are all of `DECODED`; Pillow has forty more.
+    Image.preinit()
     # There is a worker per core: threads within one would only take turns.
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     # What decoders remark about odd bytes would only fill the log (libtiff writes to stderr
@@ -90,11 +93,14 @@ def pixels(image: Image.Image, box: Box, size: Size, limits: Limits) -> tuple[Im
     """Decode what an opened picture needs, if `box` of it (as stored) is to become `size`.
 
     Returns pixels that can be resampled (`colours.resamplable`) and the box in them: a JPEG is
-    decoded at the smallest of its own scales (1/2, 1/4, 1/8) that is not below what is needed.
+    decoded at the smallest of its own scales (1/2, 1/4, 1/8) that is not below what is needed, a
+    still WebP at a third of it.
     Raises `Rejected` 422 `corrupt_pixels`, `Transient` `out_of_memory`.
     """
     stored = image.size
     try:
+        if (scaled := _scaled_webp(image, box, size)) is not None:
+            return scaled, _scaled(box, scaled.width / stored[0], scaled.height / stored[1])
         # What the whole picture measures at the scale at which the box has the wanted size.
         drafted = image.draft(
             None,
@@ -111,4 +117,21 @@ def pixels(image: Image.Image, box: Box, size: Size, limits: Limits) -> tuple[Im
         return decoded, box
     # Exactly the chosen scale; the last column and row may stand for fewer pixels.
     scale = drafted[1][2] / stored[0]
-    return decoded, (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)
+    return decoded, _scaled(box, scale, scale)
+
+
+def _scaled(box: Box, across: float, down: float) -> Box:
+    return box[0] * across, box[1] * down, box[2] * across, box[3] * down
+
+
+def _scaled_webp(image: Image.Image, box: Box, size: Size) -> Image.Image | None:
+    """Return a still WebP, averaged to what resampling would average it to; None of all else."""
+    if not (
+        isinstance(image, WebPImageFile)
+        and image.n_frames == 1
+        and isinstance(image.fp, io.BytesIO)
+    ):
+        return None
+    factors = (max(1, int((box[side + 2] - box[side]) / size[side] / GAP)) for side in (0, 1))
+    across, down = (max(1, round(image.size[side] / factor)) for side, factor in enumerate(factors))
+    return libwebp.decode(image.fp.getvalue(), image.size, (across, down))

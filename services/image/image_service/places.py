@@ -10,27 +10,32 @@ from imagesystem.errors import Rejected
 from imagesystem.objects.credit import Credit
 
 from image_service.recipes import Recipe, Source
+from image_service.resampling import GAP
 
 __all__ = ["Places", "decoded_bytes"]
 
 RETRY_AFTER_S = 2
 #: Pillow's, for all modes with more than one band.
 BYTES_PER_PIXEL = 4
-#: The scales at which a JPEG decodes.
-SCALES = (8, 4, 2)
+#: Where another library decodes, its pixels and Pillow's copy of them are there at once.
+COPIED = {"image/png": 7, "image/webp": 7}
+#: How many times smaller a picture is decoded of which this many times fewer pixels are wanted.
+SCALES: dict[str, Callable[[float], int]] = {
+    "image/jpeg": lambda factor: next((scale for scale in (8, 4, 2) if scale <= factor), 1),
+    "image/webp": lambda factor: max(1, int(factor / GAP)),
+}
 
 
 def decoded_bytes(source: Source, recipe: Recipe) -> int:
     """Return what the pixels of a source take while this is made of it, roughly."""
     pixels = source.width * source.height
     if recipe.animate:
-        pixels *= source.frames
-    elif source.media_type == "image/jpeg" and recipe.crop is None and recipe.trim is None:
+        return pixels * source.frames * BYTES_PER_PIXEL
+    if source.media_type in SCALES and recipe.crop is None and recipe.trim is None:
         longest = max(recipe.width or 0, recipe.height or 0)
         factor = min(source.width, source.height) / longest if longest else 1.0
-        scale = next((scale for scale in SCALES if scale <= factor), 1)
-        pixels //= scale * scale
-    return pixels * BYTES_PER_PIXEL
+        pixels //= SCALES[source.media_type](factor) ** 2
+    return pixels * COPIED.get(source.media_type, BYTES_PER_PIXEL)
 
 
 class Places:

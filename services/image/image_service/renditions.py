@@ -13,7 +13,7 @@ import msgspec
 import PIL
 from PIL import Image
 
-from image_service import animation, colours, decoding, layout, saliency, trimming
+from image_service import animation, colours, decoding, heap, layout, saliency, trimming
 from image_service.formats import FORMATS
 from image_service.geometry import Orientation
 from image_service.layout import Layout
@@ -25,7 +25,9 @@ from image_service.studio import Studio, drawn_over
 __all__ = ["ENGINE", "Rendition", "describe", "render"]
 
 #: Part of every rendition's name: what changes the bytes must change this.
-ENGINE = f"3 pillow {PIL.__version__} {RESAMPLER}"
+ENGINE = f"4 pillow {PIL.__version__} {RESAMPLER}"
+#: From here on a picture leaves behind more memory than the next one can use.
+LARGE_PIXELS = 4_000_000
 
 
 class Rendition(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,15 +47,22 @@ def render(
     `no_such_frame` (the source), 400 `output_too_large`, `outside_the_picture`, 422
     `max_bytes_exceeded` (the recipe). `Transient`: `out_of_memory`.
     """
+    large = True
     try:
-        return _render(source, recipe, limits, others or {})
+        rendition, pixels = _render(source, recipe, limits, others or {})
+        large = pixels > LARGE_PIXELS
     except MemoryError as error:
         raise decoding.undecodable(error, limits) from error
+    finally:
+        if large:
+            heap.give_back()
+    return rendition
 
 
 def _render(
     source: bytes, recipe: Recipe, limits: Limits, others: Mapping[str, bytes]
-) -> Rendition:
+) -> tuple[Rendition, int]:
+    """Return it, and how many pixels its source has."""
     format_ = FORMATS[recipe.format]
     image = decoding.open_(source, limits)
     exif = decoding.orientation(image)
@@ -73,7 +82,8 @@ def _render(
         mark=drawn_over(recipe, plan, others, limits),
     )
     data = studio.animated(image, many) if many > 1 else studio.still(image)
-    return Rendition(data=data, width=plan.canvas[0], height=plan.canvas[1])
+    rendition = Rendition(data=data, width=plan.canvas[0], height=plan.canvas[1])
+    return rendition, image.width * image.height * many
 
 
 def describe(source: bytes, limits: Limits) -> Source:
