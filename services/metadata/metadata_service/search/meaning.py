@@ -77,7 +77,7 @@ class Meanings:
         page = await self._library.page(whole)
         if page.next is not None:
             return None
-        return self._ranked([row["_id"] for row in page.rows], sought)
+        return await self._ranked([row["_id"] for row in page.rows], sought)
 
     async def _nearest(self, sought: _Sought) -> list[_Rank]:
         """Return enough ranks for a page, the nearest of those that meet the query."""
@@ -89,15 +89,15 @@ class Meanings:
             found = await self._gallery.nearest(sought.space, sought.vector, count)
             new = [each.image_id for each in found if each.image_id not in known]
             known.update(new)
-            ranks += await self._meeting(self._ranked(new, sought), sought.query)
+            ranks += await self._meeting(await self._ranked(new, sought), sought.query)
             exhausted = len(found) < count or found[-1].cosine < sought.least
             if len(ranks) > limit or exhausted or count >= DEEPEST:
                 return ranks
             count = min(count * MORE, DEEPEST)
 
-    def _ranked(self, image_ids: list[str], sought: _Sought) -> list[_Rank]:
+    async def _ranked(self, image_ids: list[str], sought: _Sought) -> list[_Rank]:
         """Return the ranks of those that have a vector, are near enough and after the page."""
-        cosines = self._gallery.cosines(sought.space, sought.vector, image_ids)
+        cosines = await self._gallery.cosines(sought.space, sought.vector, image_ids)
         ranks = [(cosine, name) for name, cosine in cosines.items() if cosine >= sought.least]
         after = sought.query.after
         if after is None:
