@@ -5,12 +5,13 @@ import hashlib
 import mmap
 import os
 import random
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from imagesystem.arena import Arena, Piece
-from imagesystem.workers import WorkerPool
+from imagesystem.workers import WorkerDied, WorkerPool
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux alone has it")
 
@@ -77,6 +78,10 @@ def digest(data: bytes, again: bytes = b"") -> str:
     return hashlib.sha256(data + again).hexdigest()
 
 
+def die(_: bytes) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def tamper(_: bytes) -> list[str]:
     """Try to write to whatever this process has of the arena; return what came of it."""
     outcomes = []
@@ -113,6 +118,10 @@ async def test_workers_read_and_cannot_write() -> None:
                 assert set(found) == {digest(b"picture!")}
                 assert set(await pool.run(tamper, piece)) == {"refused"}
                 assert await pool.run(digest, piece) == digest(b"picture")
+                with pytest.raises(WorkerDied):
+                    await pool.run(die, piece)
+                found = await asyncio.gather(*(pool.run(digest, piece) for _ in range(6)))
+                assert set(found) == {digest(b"picture")}  # the one that took its place, too
             late = arena.put("two", b"after they were started")
             assert late is not None
             assert await pool.run(digest, late) == digest(b"after they were started")
