@@ -58,7 +58,9 @@ async def in_use(http: httpx.AsyncClient, name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-async def pictures(system: System, http: httpx.AsyncClient, pair: str) -> dict[str, str]:
+async def pictures(
+    system: System, http: httpx.AsyncClient, pair: str
+) -> AsyncIterator[dict[str, str]]:
     """The ids of a red, a green and a blue picture that the pair has looked at."""
     found = {}
     for name, colour in COLOURS.items():
@@ -68,11 +70,18 @@ async def pictures(system: System, http: httpx.AsyncClient, pair: str) -> dict[s
         again = await http.post(f"/inference/images/{found[name]}/embedding")
         assert again.status_code == 202, again.text
     async with asyncio.timeout(PATIENCE_S):
-        while True:
-            answer = await http.get("/metadata/search", params={"text": "red", "tag": "nothing"})
-            if answer.status_code == 200 and answer.json()["compared"]["pictures"] == len(found):
-                return found
+        while await compared(http) < len(found):
             await asyncio.sleep(0.1)
+    yield found
+    for image_id in found.values():
+        assert (await http.delete(f"/registry/images/{image_id}")).status_code == 202
+        await system.until_gone(http, image_id)
+
+
+async def compared(http: httpx.AsyncClient) -> int:
+    """Return with how many pictures a text is compared."""
+    answer = await http.get("/metadata/search", params={"text": "red", "tag": "nothing"})
+    return int(answer.json()["compared"]["pictures"]) if answer.status_code == 200 else 0
 
 
 async def test_a_text_finds_what_shows_it(
