@@ -34,10 +34,13 @@ def watermarked(picture: Image.Image, mark: Image.Image, watermark: Watermark) -
 
 
 def _over(picture: Image.Image, layer: Image.Image, at: tuple[int, int]) -> Image.Image:
-    opaque = picture.mode in ("L", "RGB")
-    base = picture.convert("RGBA")
-    base.alpha_composite(layer.crop((0, 0, base.width - at[0], base.height - at[1])), at)
-    return base.convert("RGB") if opaque else base
+    """Return the picture (RGB or RGBA) with a layer over it; only what is below is touched."""
+    whole = picture.convert("RGB" if picture.mode in ("L", "RGB") else "RGBA")
+    right, bottom = min(at[0] + layer.width, whole.width), min(at[1] + layer.height, whole.height)
+    below = whole.crop((*at, right, bottom)).convert("RGBA")
+    below.alpha_composite(layer.crop((0, 0, *below.size)))
+    whole.paste(below.convert(whole.mode), at)
+    return whole
 
 
 def _place(size: Size, canvas: Size, position: str) -> tuple[int, int]:
