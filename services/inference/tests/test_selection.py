@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from imagesystem.errors import ImageSystemError
+from imagesystem.events.questions import Embed, Embedded
 from imagesystem.memory import MemoryPlatform
 from imagesystem.models import Shelf
 from imagesystem.testing import client
@@ -24,6 +26,7 @@ from PIL import Image
 
 from services.inference.tests import onnx_models
 from services.inference.tests.onnx_models import CELL, install
+from services.inference.tests.test_text_models import line
 
 BUILT_IN = {"objects": "hog-people+haar+codes", "faces": "haar-frontalface+profile"}
 
@@ -34,6 +37,12 @@ def bright() -> bytes:
     pixels[3 * CELL : 4 * CELL, 5 * CELL : 6 * CELL] = 255
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def plain(colour: str) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (30, 20), colour).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -72,8 +81,13 @@ def settings(shelf: Shelf) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def app(settings: Settings) -> Litestar:
-    return create_app(settings, MemoryPlatform().connect)
+def platform() -> MemoryPlatform:
+    return MemoryPlatform()
+
+
+@pytest.fixture(scope="module")
+def app(settings: Settings, platform: MemoryPlatform) -> Litestar:
+    return create_app(settings, platform.connect)
 
 
 @pytest.fixture(scope="module")
@@ -154,16 +168,68 @@ async def test_texts_are_embedded_where_pictures_are(http: httpx.AsyncClient, sh
     told = answer.json()
     assert (told["model"], told["model_version"]) == ("pair", row["version"])
     text = np.frombuffer(base64.b64decode(told["result"]["vector"]), "<f4")
-    stream = io.BytesIO()
-    Image.new("RGB", (30, 20), "red").save(stream, "PNG")
-    picture = await asked(http, "embedding", stream.getvalue())
+    picture = await asked(http, "embedding", plain("red"))
     vector = np.frombuffer(base64.b64decode(picture["result"]["vector"]), "<f4")
     assert picture["model_version"] == told["model_version"]
     assert float(text @ vector) > 0.99
-    labels = (await asked(http, "labels", stream.getvalue()))["result"]["labels"]
+    labels = (await asked(http, "labels", plain("red")))["result"]["labels"]
     by_name = {label["name"]: label for label in labels}
     assert by_name["red"]["source"] == "recognised"
     assert by_name["landscape"]["source"] == "derived"
+
+
+async def test_other_services_ask_where_texts_and_pictures_lie(
+    http: httpx.AsyncClient, shelf: Shelf, platform: MemoryPlatform
+) -> None:
+    async def ask(**what: str) -> Embedded:
+        return await platform.questions.ask(Embed(patience_s=60, **what))
+
+    shelf.use("embedding", "pair")
+    row = await until(http, "embedding", lambda row: row["model"] == "pair")
+    examples = platform.bucket("examples")
+    await examples.put("one", plain("red"))
+    text, picture = await ask(text="red"), await ask(picture="one")
+    for answer in (text, picture):
+        assert (answer.model, answer.model_version) == ("pair", row["version"])
+    vectors = [np.frombuffer(each.result.vector, "<f4") for each in (text, picture)]
+    assert float(vectors[0] @ vectors[1]) > 0.99
+    await examples.put("two", b"no picture")
+    for what, error in (
+        ({"picture": "two"}, "unsupported_media_type"),
+        ({"picture": "none"}, "object_missing"),
+        ({"text": "x" * 2001}, "invalid_request"),
+        ({"text": ""}, "invalid_request"),
+        ({}, "invalid_request"),
+        ({"text": "red", "picture": "one"}, "invalid_request"),
+    ):
+        with pytest.raises(ImageSystemError) as raised:
+            await ask(**what)
+        assert raised.value.code == error
+    shelf.use("embedding", None)
+    await until(http, "embedding", lambda row: row["model"] != "pair")
+    with pytest.raises(ImageSystemError) as raised:
+        await ask(text="red")
+    assert raised.value.code == "no_text_encoder"
+    assert (await ask(picture="one")).model != "pair"
+
+
+async def test_text_is_read_by_a_model_that_tells_its_languages(
+    http: httpx.AsyncClient, shelf: Shelf
+) -> None:
+    before = (await models_of(http))["text"]
+    assert {"de", "zh"} <= set(before["languages"])
+    parts = {"image": onnx_models.line_reader(), "detector": onnx_models.line_detector()}
+    install(shelf, "reader", "ppocr", ("text",), parts, languages=("ko",))  # type: ignore[arg-type]
+    shelf.use("text", "reader")
+    row = await until(http, "text", lambda row: row["model"] == "reader")
+    assert row["languages"] == ["ko"]
+    stream = io.BytesIO()
+    Image.fromarray(line("rgrb").pixels).save(stream, "PNG")
+    told = await asked(http, "text", stream.getvalue())
+    assert (told["model"], told["model_version"]) == ("reader", row["version"])
+    assert (told["result"]["text"], told["result"]["languages"]) == ("abac", ["ko"])
+    shelf.use("text", None)
+    await until(http, "text", lambda row: row["model"] == before["model"])
 
 
 @pytest.mark.parametrize(
