@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import cast
 
 from imagesystem import ids
@@ -27,7 +26,9 @@ def _matches(pattern: str, subject: str) -> bool:
     wanted, found = pattern.split("."), subject.split(".")
     if wanted[-1] == ">":
         wanted, found = wanted[:-1], found[: len(wanted) - 1] if len(found) >= len(wanted) else []
-    return len(wanted) == len(found) and all(map(fnmatchcase, found, wanted))
+    return len(wanted) == len(found) and all(
+        want in ("*", found) for want, found in zip(wanted, found, strict=True)
+    )
 
 
 class MemoryBus:
