@@ -115,13 +115,13 @@ class MongoEdition:
 
     async def write(self, documents: Sequence[Document]) -> None:
         """See `Edition.write`."""
-        replacements = [_replacement(document, self._first_version) for document in documents]
+        written = [_written(document, self._first_version) for document in documents]
         with answering():
             try:
-                result = await self._documents.bulk_write(replacements, ordered=False)
+                result = await self._documents.bulk_write(written, ordered=False)
             except BulkWriteError as error:
                 raise _verdict(error) from error
-        if result.matched_count + result.upserted_count < len(documents):
+        if result.matched_count + result.inserted_count < len(documents):
             raise Conflict("a document was written by somebody else meanwhile")
 
     async def insert(self, documents: Sequence[Document]) -> set[str]:
@@ -159,14 +159,13 @@ class MongoEdition:
         return {item["_id"]: item for item in found}
 
 
-def _replacement(document: Document, first_version: int) -> ReplaceOne[Any]:
+def _written(document: Document, first_version: int) -> InsertOne[Any] | ReplaceOne[Any]:
     """Return the write of one document over exactly the version it was made from."""
-    return ReplaceOne(
-        {"_id": document.image_id, "version": document.version},
-        _stored(document, first_version),
-        # Two writers that both saw nothing: the second insert is a duplicate key.
-        upsert=document.version == 0,
-    )
+    stored = _stored(document, first_version)
+    if document.version == 0:
+        # Two writers that both saw nothing: the second one has a duplicate key.
+        return InsertOne(stored)
+    return ReplaceOne({"_id": document.image_id, "version": document.version}, stored)
 
 
 def _stored(document: Document, first_version: int) -> RawBSONDocument:
