@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -145,11 +146,12 @@ async def test_there_are_only_so_many_parquet_files_at_once(open_stage: Open):
 
 
 def writers() -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process().children()
-        if any("parquet_process" in word for word in child.cmdline())
-    ]
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it has ended meanwhile
+            if any("parquet_process" in word for word in child.cmdline()):
+                found.append(child)
+    return found
 
 
 async def test_a_reader_who_leaves_half_way_leaves_no_process(

@@ -8,7 +8,7 @@ import io
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagesystem.errors import Rejected
 from metadata_service.imports.rows import LONGEST, ImportedEdit, Unread
@@ -136,6 +136,7 @@ CELLS = st.text(
     st.integers(2, 50),
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
 )
+@settings(deadline=None)
 def test_what_is_written_is_read(
     texts: list[str], delimiter: str, ending: str, step: int, quoting: int
 ):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagesystem.errors import Rejected
 from metadata_service.filters import FIELDS, TERMS, conditions
@@ -38,11 +38,13 @@ def nodes(text: str) -> list[Node]:
 
 
 @given(st.lists(st.one_of(TERM_NODES, TEXT_NODES), max_size=6))
+@settings(deadline=None)
 def test_what_is_printed_says_the_same(said: list[Node]):
     assert nodes(printed(said)) == said
 
 
 @given(st.text(max_size=60))
+@settings(deadline=None)
 def test_any_line_has_a_meaning_or_a_place_where_it_goes_wrong(text: str):
     try:
         assert nodes(printed(nodes(text))) == nodes(text)
