@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from imagesystem.errors import ImageSystemError, Rejected, Transient, Unavailable
@@ -179,6 +180,17 @@ async def test_who_stops_waiting_leaves_the_queue() -> None:
 
 def test_there_is_at_least_one_core() -> None:
     assert usable_cores() >= 1
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1)]
+)
+def test_a_container_has_the_cores_that_it_may_use(
+    monkeypatch: pytest.MonkeyPatch, quota: str, cores: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(Path, "read_text", lambda path: quota if path.name == "cpu.max" else "")
+    assert usable_cores() == cores
 
 
 def test_there_is_memory_to_work_in() -> None:
