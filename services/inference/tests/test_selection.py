@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -106,7 +107,7 @@ async def until(
     http: httpx.AsyncClient, task: str, wanted: Callable[[dict[str, Any]], bool]
 ) -> dict[str, Any]:
     """Return the row of a task's model once it is as wanted."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):  # what could not be used is tried again after 30 seconds
         while not wanted(row := (await models_of(http))[task]):
             await asyncio.sleep(0.1)
     return row
@@ -274,6 +275,20 @@ async def test_a_model_that_cannot_be_used_changes_nothing_and_is_told(
     )
     row = await until(http, "objects", lambda row: row["model"] == "broken")
     assert row["standing"]["problem"] is None
+
+
+async def test_a_model_whose_files_go_while_it_answers_goes_on(
+    http: httpx.AsyncClient, shelf: Shelf
+) -> None:
+    install(shelf, "gone", "yunet", ("faces",), {"image": onnx_models.yunet()})
+    shelf.use("faces", "gone")
+    await until(http, "faces", lambda row: row["model"] == "gone")
+    shutil.rmtree(shelf.folder / "gone")
+    row = await until(http, "faces", lambda row: row["standing"]["problem"])
+    assert "what was loaded of it answers: there is no model 'gone'" in row["standing"]["problem"]
+    assert (await asked(http, "faces", bright()))["model"] == "gone"
+    shelf.use("faces", None)
+    await until(http, "faces", lambda row: row["model"] == BUILT_IN["faces"])
 
 
 async def test_what_a_killed_runner_had_to_answer_is_answered_later(

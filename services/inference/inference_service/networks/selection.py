@@ -94,6 +94,7 @@ class Selection:
                 await self.look(again=again)
             except Exception:  # the folder is looked at again; a service does not end for it
                 log.exception("models_failed")
+                self._state = None  # whatever it was at, it did not come to its end
 
     async def _select(self, task: str, name: str | None) -> str:
         """Have the chosen model answer a task; returns why it does not."""
@@ -112,7 +113,10 @@ class Selection:
                 self._use(await asyncio.to_thread(self._tried, task, spec))
         except ImageSystemError as error:
             log.warning("model_unusable", task=task, model=name, error=error.message)
-            return f"{name} cannot be used, {self._models[task].name} answers: {error.message}"
+            answers = self._models[task]
+            own = isinstance(answers.run, Network) and answers.run.spec.name == name
+            who = "what was loaded of it" if own else answers.name
+            return f"{name} cannot be used, {who} answers: {error.message}"
         return ""
 
     def _tried(self, task: str, spec: ModelSpec) -> Model:
