@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from services.metadata.tests.samples import image_id
-from services.metadata.tests.test_on_servers import World, mongodb, nats, world
+from services.metadata.tests.test_on_servers import World, mongodb, nats, until_ready, world
 
 __all__ = ["mongodb", "nats", "world"]  # fixtures
 
@@ -98,6 +98,7 @@ async def swept(http: httpx.AsyncClient, requests: list[tuple[str, str, bytes]])
 
 @pytest.fixture
 async def routes(world: World) -> dict[str, Any]:
+    await until_ready(world.replicas[0])
     await world.upload(1)
     found: dict[str, Any] = (await world.replicas[0].get("/metadata/schema/openapi.json")).json()[
         "paths"

@@ -84,6 +84,13 @@ class World:
             await asyncio.sleep(0.05)
 
 
+async def until_ready(replica: httpx.AsyncClient) -> None:
+    """Return when a replica knows that it has everything, which it looks into after its start."""
+    async with asyncio.timeout(60):
+        while (await replica.get("/metadata/health/ready")).status_code != 200:
+            await asyncio.sleep(0.05)
+
+
 @pytest.fixture(scope="module")
 async def world(nats: Server, mongodb: Server) -> AsyncIterator[World]:
     url = f"nats://127.0.0.1:{nats.port}"
@@ -105,8 +112,7 @@ async def test_both_replicas_know_what_either_heard(world: World):
     for replica in world.replicas:
         listed = (await replica.get("/metadata/images/list?limit=1000")).json()["items"]
         assert [item["id"] for item in listed] == names[::-1]
-        ready = (await replica.get("/metadata/health/ready")).json()
-        assert ready["status"] == "ready", ready
+        await until_ready(replica)
 
 
 async def test_an_edit_is_seen_at_once_by_whoever_asks(world: World):
