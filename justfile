@@ -34,7 +34,7 @@ test-all:
 up *arguments:
     uv run image-system up "$@"
 
-# Run a benchmark: objects, upload, flow, rebuild, feeds, inference, metadata, augment, augment_service.
+# Run a benchmark: image, image_memory, objects, upload, flow, rebuild, feeds, inference, metadata, augment, augment_service.
 [group('measure')]
 bench name *arguments:
     uv run python -m tests.load.{{ name }} "${@:2}"

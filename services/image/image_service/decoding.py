@@ -94,7 +94,7 @@ def pixels(image: Image.Image, box: Box, size: Size, limits: Limits) -> tuple[Im
 
     Returns pixels that can be resampled (`colours.resamplable`) and the box in them: a JPEG is
     decoded at the smallest of its own scales (1/2, 1/4, 1/8) that is not below what is needed, a
-    still WebP at a third of it.
+    still WebP averaged, as resampling would, while it is six times too large.
     Raises `Rejected` 422 `corrupt_pixels`, `Transient` `out_of_memory`.
     """
     stored = image.size
