@@ -186,7 +186,9 @@ class Darkroom:
             self._shelf.put(flight, cached, shown)
             return Developed(name=flight, data=cached, where="bucket")
         async with self._places.taken():
-            data = await self._guarded(original, name, make)
+            # Another rendition of it may have killed its decoder while this one waited.
+            self._refusals.check(original.sha256)
+            data = await self._guarded(original, name, make, others)
         self._measures.renditions.labels("made").inc()
         self._shelf.put(flight, data, shown)
         self._share(original, name, data, others)
@@ -203,14 +205,17 @@ class Darkroom:
         if not self.cache.holds(original.image_id, name):
             self.cache.keep(original.image_id, name, data, others)
 
-    async def _guarded(self, original: Uploaded, name: str, make: Make) -> bytes:
+    async def _guarded(
+        self, original: Uploaded, name: str, make: Make, others: tuple[str, ...]
+    ) -> bytes:
         """Remember what cannot be made: it is not tried at every request."""
         try:
             return await make()
         except WorkerDied as error:
             refusal = _unprocessable()
             log.warning("unprocessable_picture", image_id=original.image_id)
-            self._refusals.add(original.sha256, refusal)
+            # With a watermark in it, nobody knows whose fault it was: this rendition is refused.
+            self._refusals.add(name if others else original.sha256, refusal)
             raise refusal from error
         except Rejected as refusal:
             self._refusals.add(name, refusal)

@@ -69,3 +69,26 @@ async def test_a_file_that_kills_its_decoder_is_refused_and_the_next_is_transfor
     )
     assert [answer.status_code for answer in answers] == [200, 422, 200, 200]
     assert answers[1].json()["code"] == "unprocessable_picture"
+
+
+async def test_all_that_wait_for_a_picture_that_kills_are_refused_at_once(deadly, upload, deaths):
+    killer = (await upload(deadly_picture(deaths))).image_id
+    answers = await asyncio.gather(
+        *(deadly.get(f"/image/images/{killer}?w={width}") for width in range(20, 32))
+    )
+    assert {answer.status_code for answer in answers} == {422}
+    # Twice each for those that had a place when the first died: two workers, and one to fetch.
+    assert len(deaths.read_bytes()) <= 6
+
+
+async def test_a_watermark_that_kills_is_not_the_fault_of_what_it_is_drawn_on(
+    deadly, upload, deaths
+):
+    killer = (await upload(deadly_picture(deaths))).image_id
+    good = await upload(saved(gradient(96, 50), "JPEG"), height=50)
+    url = f"/image/images/{good.image_id}?w=30"
+    for _ in range(2):
+        marked = await deadly.get(f"{url}&watermark={killer}")
+        assert (marked.status_code, marked.json()["code"]) == (422, "unprocessable_picture")
+    assert len(deaths.read_bytes()) == 2
+    assert (await deadly.get(url)).status_code == 200
