@@ -197,6 +197,7 @@ async def main(images: int, seconds: float) -> None:
             address, process = stack.enter_context(service(nats, mongodb, folder))
             http = Http(int(address.rpartition(":")[2]))
             await cold_start(http, images, process.pid)
+            await at_rest(process.pid)
             bare = AsyncMongoClient(url, maxPoolSize=32, tz_aware=True)
             table = await compared(http, bare, images, seconds, process.pid)
             await common(http, process.pid)
@@ -249,6 +250,17 @@ async def cold_start(http: Http, images: int, pid: int) -> None:
         seconds = await _until_right(http, path, right, began)
         computed = processor_seconds(pid)
         console.print(f"cold start: {what} after {seconds:.1f} s ({computed:.1f} s of CPU)")
+
+
+async def at_rest(pid: int) -> None:
+    """Wait until the service has read its log and made its graph."""
+    before = processor_seconds(pid)
+    while True:
+        await asyncio.sleep(2)
+        now = processor_seconds(pid)
+        if now - before < 0.1:
+            return
+        before = now
 
 
 def _nearest(images: int) -> list[str]:
