@@ -15,9 +15,13 @@ import msgspec
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
+from imagesystem.bodies import BodyLimit
 from imagesystem.errors import Rejected
 
-__all__ = ["Part", "boundary_of", "decode", "read"]
+__all__ = ["FILE_FIELDS", "Part", "boundary_of", "decode", "one_file", "read"]
+
+#: What the field with a picture may be called.
+FILE_FIELDS = ("file", "image")
 
 MAX_HEADERS = 16
 #: A header with a filename of 10 kB, percent-encoded, is still read.
@@ -172,3 +176,36 @@ async def read(
             yield found
     if not events.complete:
         raise _malformed("the closing boundary is missing")
+
+
+async def one_file(
+    body: AsyncIterator[bytes], content_type: str, limit: BodyLimit
+) -> AsyncIterator[bytes]:
+    """Yield the bytes of the one picture that a form is to have, at most `limit.allowed`.
+
+    Raises as `boundary_of` and `read` do, and `Rejected`: 400 `missing_file`, `too_many_files`,
+    `unknown_field`, 413 `body_too_large`.
+    """
+    files = size = 0
+    async for found in read(body, boundary_of(content_type), max_parts=len(FILE_FIELDS)):
+        if isinstance(found, bytes):
+            size += len(found)
+            if size > limit.allowed:
+                raise limit.refusal(size)
+            yield found
+            continue
+        if found.name not in FILE_FIELDS:
+            raise Rejected(
+                400,
+                "unknown_field",
+                f"there is no field {found.name[:100]!r}; send file (or image)",
+            )
+        files += 1
+        if files > 1:
+            raise Rejected(
+                400, "too_many_files", "send one picture at a time", allowed=1, actual=files
+            )
+    if not files:
+        raise Rejected(
+            400, "missing_file", "the form has no field `file` (or `image`) with a picture"
+        )

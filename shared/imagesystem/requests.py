@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from litestar import Request
-from litestar.exceptions import ClientException, HTTPException
+from litestar.exceptions import ClientException
 
 from imagesystem.errors import Rejected
 
-__all__ = ["JsonRequest", "form_errors", "patient"]
+__all__ = ["JsonRequest", "patient"]
 
 M = TypeVar("M")
 
@@ -55,22 +54,3 @@ def patient(
             ) from error
 
     return received
-
-
-@contextmanager
-def form_errors() -> Iterator[None]:
-    """Take neither a client that left nor its text for a fault of ours, while a form is read.
-
-    Raises `Rejected` 400: `malformed_multipart`, `incomplete_body`.
-    """
-    try:
-        yield
-    except (UnicodeDecodeError, LookupError) as error:
-        # Litestar decodes a field that is no file, in whatever charset the part names
-        raise Rejected(
-            400, "malformed_multipart", "the form cannot be read: a field is no text"
-        ) from error
-    except HTTPException as error:
-        if error.status_code >= 500:
-            raise Rejected(400, "incomplete_body", "the body ended early") from error
-        raise

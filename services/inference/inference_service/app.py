@@ -17,7 +17,7 @@ from imagesystem.topology import CONSUMERS, Consumer
 from imagesystem.workers import WorkerPool
 from litestar import Litestar
 
-from inference_service.bodies import FORM_BYTES
+from inference_service.bodies import Bodies
 from inference_service.embedder import Embedder
 from inference_service.enquiries import Enquiries
 from inference_service.examination import Examination
@@ -68,6 +68,7 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
             measures.waiting.set_function(lambda: pool.waiting + enquiries.waiting)
             app.state.recognition, app.state.settings = recognition, settings
             app.state.enquiries = enquiries
+            app.state.bodies = Bodies(recognition, settings.max_upload_bytes)
             app.state.inventory = Inventory(models, selection, runner, measures)
             app.state.runner = runner
             health.watch("models", lambda: runner.provider_missing)
@@ -99,7 +100,7 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
         measures=metrics,
         routes=routes,
         lifespan=lifespan,
-        max_body_bytes=settings.max_upload_bytes + FORM_BYTES,
+        max_body_bytes=None,  # `Bodies` reads streams and counts itself
     )
 
 

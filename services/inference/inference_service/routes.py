@@ -13,7 +13,7 @@ from litestar.params import FromPath
 
 from inference_service import parameters
 from inference_service.answers import AnyAnswer, answer_of, require_choice, wanted
-from inference_service.bodies import asked_of
+from inference_service.bodies import Bodies
 from inference_service.enquiries import Enquiries
 from inference_service.inventory import Inventory, Standing
 from inference_service.openapi import AnswerOperation, OverlayOperation
@@ -98,14 +98,14 @@ async def answer_now(task: FromPath[str], request: Request[None, None, State]) -
     task = _known(task)
     choice = parameters.read(request.query_params.multi_items(), parameters.CHOICE)
     require_choice(task, **choice)
-    recognition: Recognition = request.app.state.recognition
-    asked = await asked_of(request, recognition)
+    bodies: Bodies = request.app.state.bodies
     enquiries: Enquiries = request.app.state.enquiries
-    if isinstance(asked, str):
-        if task != "embedding":
-            raise Rejected(422, "no_text", f"a text can be embedded; {task} is about pictures")
-        return await enquiries.answer_text(asked)
-    verdict, result = await enquiries.answer(asked, task)
+    async with bodies.asked_in(request) as asked:
+        if isinstance(asked, str):
+            if task != "embedding":
+                raise Rejected(422, "no_text", f"a text can be embedded; {task} is about pictures")
+            return await enquiries.answer_text(asked)
+        verdict, result = await enquiries.answer(asked, task)
     return answer_of(verdict, wanted(result, task, **choice))
 
 

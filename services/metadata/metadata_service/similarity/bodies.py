@@ -8,8 +8,6 @@ from typing import Any
 
 from imagesystem import forms
 from imagesystem.bodies import Body, BodyLimit
-from imagesystem.errors import Rejected
-from imagesystem.forms import Part
 from litestar import Request
 
 __all__ = ["content_type", "picture_in", "text_in"]
@@ -18,7 +16,6 @@ AnyRequest = Request[Any, Any, Any]
 
 #: Bytes of JSON, and of what is around a picture in a form.
 JSON_BYTES, FORM_BYTES = 1024 * 1024, 64 * 1024
-FILE_FIELDS = ("file", "image")
 #: Seconds without a byte of a body after which a request is given up.
 IDLE_S = 60.0
 
@@ -33,17 +30,16 @@ def content_type(request: AnyRequest) -> str:
 async def picture_in(request: AnyRequest, most: int) -> AsyncIterator[AsyncIterator[bytes]]:
     """Give the picture in a body in pieces, at most `most` bytes (MAX_UPLOAD_BYTES).
 
-    Left by a `Rejected`, what is still to come is let go. Raises `Rejected` 400: `missing_file`,
-    `too_many_files`, `unknown_field`, and what `imagesystem.forms` and `imagesystem.bodies` say.
+    Left by a `Rejected`, what is still to come is let go. Raises what `imagesystem.forms` and
+    `imagesystem.bodies` say.
     """
     form = content_type(request) == "multipart/form-data"
     overhead = FORM_BYTES if form else 0
     limit = BodyLimit(name="MAX_UPLOAD_BYTES", allowed=most, overhead=overhead)
     async with Body(request.receive, request.headers, limit, IDLE_S) as body:
         if form:
-            boundary = forms.boundary_of(request.headers.get("content-type", ""))
-            parts = forms.read(body.read(), boundary, max_parts=len(FILE_FIELDS))
-            yield _file(parts, BodyLimit(name=limit.name, allowed=most))
+            told = request.headers["content-type"]
+            yield forms.one_file(body.read(), told, limit)
         else:
             yield body.read()
 
@@ -53,29 +49,3 @@ async def text_in(request: AnyRequest) -> bytes:
     limit = BodyLimit(name="body", allowed=JSON_BYTES)
     async with Body(request.receive, request.headers, limit, IDLE_S) as body:
         return await body.whole()
-
-
-async def _file(parts: AsyncIterator[Part | bytes], limit: BodyLimit) -> AsyncIterator[bytes]:
-    files = size = 0
-    async for part in parts:
-        if isinstance(part, bytes):
-            size += len(part)
-            if size > limit.allowed:
-                raise limit.refusal(size)
-            yield part
-            continue
-        if part.name not in FILE_FIELDS:
-            raise Rejected(
-                400,
-                "unknown_field",
-                f"there is no field {part.name[:100]!r}; send file (or image)",
-            )
-        files += 1
-        if files > 1:
-            raise Rejected(
-                400, "too_many_files", "send one picture at a time", allowed=1, actual=files
-            )
-    if not files:
-        raise Rejected(
-            400, "missing_file", "the form has no field `file` (or `image`) with a picture"
-        )
