@@ -222,7 +222,7 @@ class Darkroom:
             raise
 
     async def transform(
-        self, read: Callable[[], Awaitable[bytes]], choose: Callable[[Source], Recipe]
+        self, sha256: str, read: Callable[[], Awaitable[bytes]], choose: Callable[[Source], Recipe]
     ) -> tuple[Recipe, bytes]:
         """Return a rendition of bytes that are nobody's original, and its recipe; keep nothing.
 
@@ -230,7 +230,9 @@ class Darkroom:
         told what they are. Raises as `develop`.
         """
         async with self._places.taken():
+            self._refusals.check(sha256)
             source = await read()
+            others: Mapping[str, bytes] = {}
             try:
                 found = await self._pool.run(
                     describe, source, self._limits, deadline_s=self._deadline_s
@@ -240,7 +242,10 @@ class Darkroom:
                 async with self._places.room(decoded_bytes(found, recipe)):
                     data = await self._rendered(source, recipe, others)
             except WorkerDied as error:
-                raise _unprocessable() from error
+                refusal = _unprocessable()
+                if not others:  # (else see `_guarded`)
+                    self._refusals.add(sha256, refusal)
+                raise refusal from error
         self._measures.renditions.labels("transformed").inc()
         return recipe, data
 

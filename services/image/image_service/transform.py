@@ -52,7 +52,7 @@ async def transform(
         if (mark := wanted.get("watermark")) is not None:
             await gallery.find_others([mark])
         choose = partial(_chosen, wanted, request.headers.get("accept", ""))
-        recipe, made = await gallery.darkroom.transform(spool.whole, choose)
+        recipe, made = await gallery.darkroom.transform(spool.sha256, spool.whole, choose)
     format_ = FORMATS[recipe.format]
     return ASGIResponse(
         body=made,

@@ -69,6 +69,8 @@ async def test_a_file_that_kills_its_decoder_is_refused_and_the_next_is_transfor
     )
     assert [answer.status_code for answer in answers] == [200, 422, 200, 200]
     assert answers[1].json()["code"] == "unprocessable_picture"
+    assert (await deadly.post("/image/transform?w=21", files=killer)).status_code == 422
+    assert len(deaths.read_bytes()) == 2, "it is not tried again"
 
 
 async def test_all_that_wait_for_a_picture_that_kills_are_refused_at_once(deadly, upload, deaths):
