@@ -124,12 +124,16 @@ class Wire(asyncio.Protocol, Transport):
         return line
 
     def write(self, payload: bytes) -> None:
-        """Queue bytes."""
-        self._alive().write(payload)
+        """Queue bytes; raises `ConnectionResetError` when there is no connection."""
+        self.writelines([payload])
 
     def writelines(self, payload: list[bytes]) -> None:
-        """Queue many pieces."""
-        self._alive().writelines(payload)
+        """Queue many pieces; raises as `write` does."""
+        try:
+            self._alive().writelines(payload)
+        except RuntimeError as error:
+            # uvloop's word for a socket that is closed; it reached callers as a fault of ours
+            raise ConnectionResetError(str(error)) from error
 
     async def drain(self) -> None:
         """Wait until there is room to write."""
