@@ -25,8 +25,14 @@ from tests.containers.servers import (
 
 BINARIES = Path(sys.executable).parent
 BACKEND = "TEST_BACKEND"
-#: Markers of tests that need servers.
-WITH_SERVERS = ("contract", "integration", "e2e", "faults", "containers")
+#: Markers of tests that need servers, and what shares one process with them.
+GROUPS = {
+    "e2e": "stacks",
+    "faults": "stacks",
+    "containers": "stacks",
+    "contract": "servers",
+    "integration": "servers",
+}
 
 Process = subprocess.Popen[bytes] | ContainerProcess
 
@@ -47,10 +53,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n`, what needs servers runs in one process, so that they are started once."""
+    """With `-n`, what needs the same servers runs in one process: they are started once."""
     for item in items:
-        if any(item.get_closest_marker(name) for name in WITH_SERVERS):
-            item.add_marker(pytest.mark.xdist_group("servers"))
+        group = next((GROUPS[name] for name in GROUPS if item.get_closest_marker(name)), None)
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def in_containers() -> bool:

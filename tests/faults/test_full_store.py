@@ -18,7 +18,7 @@ MIB = 1024**2
 #: About 200 KB each: noise does not compress.
 SIZE = (320, 240)
 #: What stays small, so that NATS as a whole may be small, too.
-SMALL = {"RENDITIONS_BYTES": str(MIB), "DEAD_LETTERS_BYTES": str(MIB)}
+SMALL = {name: str(MIB) for name in ("RENDITIONS_BYTES", "DEAD_LETTERS_BYTES", "EXAMPLES_BYTES")}
 
 
 def pictures(count: int) -> list[bytes]:
@@ -115,7 +115,7 @@ async def test_facts_are_full(system: System, http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "environment", [SMALL | {"NATS_MAX_FILE_STORE": str(4 * MIB)}], indirect=True
+    "environment", [SMALL | {"NATS_MAX_FILE_STORE": str(5 * MIB)}], indirect=True
 )
 async def test_nats_is_full(system: System, http: httpx.AsyncClient) -> None:
     accepted, refused = await fill(http, pictures(60))
