@@ -29,23 +29,37 @@ LONGEST_PULL_S = 120
 MAX_ACK_PENDING = 1000
 #: How long a question is asked again while nobody answers.
 PATIENCE_S = 20.0
+#: How long a server may take for new accounts before a refusal is meant.
+RELOAD_S = 3.0
 _POLL_S = 0.1
+
+
+async def _let_in(home: Home) -> Client:
+    """Connect; a server that is just taking new accounts may know nobody for a moment."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + RELOAD_S
+    while True:
+        try:
+            return await nats.connect(
+                [f"nats://{ADMINISTRATOR}:{home.password()}@{name}" for name in home.addresses],
+                name=ADMINISTRATOR,
+                inbox_prefix=inbox_prefix(ADMINISTRATOR),
+                allow_reconnect=False,
+                connect_timeout=5,
+                error_cb=ignored,
+            )
+        except nats.errors.Error as error:
+            if "Authorization Violation" not in str(error) or clock() > deadline:
+                raise
+            await asyncio.sleep(_POLL_S)
 
 
 @asynccontextmanager
 async def administering(home: Home) -> AsyncIterator[Client]:
     """Connect as the administrator; raises `StackError` for whatever NATS refuses."""
     addresses = home.addresses
-    password = home.password()
     try:
-        client = await nats.connect(
-            [f"nats://{ADMINISTRATOR}:{password}@{address}" for address in addresses],
-            name=ADMINISTRATOR,
-            inbox_prefix=inbox_prefix(ADMINISTRATOR),
-            allow_reconnect=False,
-            connect_timeout=5,
-            error_cb=ignored,
-        )
+        client = await _let_in(home)
     except (nats.errors.Error, OSError) as error:
         raise StackError(
             f"NATS at {', '.join(addresses)} does not let the administrator in: "
