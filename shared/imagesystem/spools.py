@@ -20,6 +20,8 @@ FLUSH_BYTES = 256 * 1024
 #: What is hashed and written in less time than a thread takes to begin.
 AT_ONCE_BYTES = 64 * 1024
 PIECE_BYTES = 512 * 1024
+#: Bytes of one picture, and of all, that stay in memory unless a service says otherwise.
+MEMORY_EACH, MEMORY_ALL = 1024 * 1024, 64 * 1024 * 1024
 
 
 class MemoryBudget:
@@ -155,7 +157,9 @@ class Spool:
 class Spools:
     """Makes spools: `memory_each` bytes of one, `memory_all` of all stay in memory."""
 
-    def __init__(self, *, memory_each: int, memory_all: int, directory: str = "") -> None:
+    def __init__(
+        self, *, memory_each: int = MEMORY_EACH, memory_all: int = MEMORY_ALL, directory: str = ""
+    ) -> None:
         self.memory_each = memory_each
         self.memory = MemoryBudget(memory_all)
         self.directory = directory or tempfile.gettempdir()

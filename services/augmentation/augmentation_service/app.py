@@ -44,9 +44,6 @@ from augmentation_service.variants import Variants
 
 __all__ = ["create_app"]
 
-#: Bytes of one picture that stay in memory while it arrives; more are on disk.
-_SPOOLED = 1024 * 1024
-
 
 def create_app(settings: Settings, connect: Connect = platform.connect) -> Litestar:
     """Return the augmentation service's app."""
@@ -69,7 +66,7 @@ def create_app(settings: Settings, connect: Connect = platform.connect) -> Lites
                 deadline_s=settings.deadline_s,
             )
             shelf = app.state.shelf = Shelf(connected.key_value("recipes"), settings.max_steps)
-            spools = Spools(memory_each=_SPOOLED, memory_all=settings.spool_memory_bytes)
+            spools = Spools(memory_all=settings.spool_memory_bytes)
             app.state.studio = Studio(
                 originals=originals,
                 previews=previews,

@@ -42,8 +42,6 @@ from image_service.signatures import Signatures
 
 __all__ = ["create_app"]
 
-#: Bytes that a file to be transformed, and all of them, take in memory; the rest is on disk.
-SPOOLED_EACH, SPOOLED_ALL = 1024**2, 64 * 1024**2
 RENDITIONS_BYTES = next(bucket.max_bytes for bucket in BUCKETS if bucket.name == "renditions")
 
 
@@ -152,7 +150,7 @@ async def _gallery(
                 max_age_s=settings.cache_max_age_s,
                 unsettled_max_age_s=settings.unsettled_max_age_s,
                 max_transform_bytes=settings.max_transform_bytes,
-                spools=Spools(memory_each=SPOOLED_EACH, memory_all=SPOOLED_ALL),
+                spools=Spools(),
                 fallback_image_id=settings.fallback_image_id or None,
                 interpreter=Interpreter(),
             )

@@ -8,14 +8,13 @@ import msgspec
 from imagesystem import forms
 from imagesystem.bodies import BodyLimit
 from imagesystem.errors import Rejected
-from imagesystem.forms import Part
+from imagesystem.forms import FILE_FIELDS, Part
 from imagesystem.spools import Spool
 
 from image_service.parameters.parsing import MAX_FIELDS
 
 __all__ = ["FORM_BYTES", "Form", "read"]
 
-FILE_FIELDS = ("file", "image")
 #: What a form has besides the file: boundaries, headers of the parts, parameters.
 FORM_BYTES = 64 * 1024
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
+from imagesystem import places as shared
 from imagesystem.errors import Rejected
-from imagesystem.objects.credit import Credit
 
 from image_service.recipes import Recipe, Source
 from image_service.resampling import GAP
@@ -48,46 +47,24 @@ class Places:
     def __init__(
         self, places: int, max_waiting: int, max_bytes: int, refused: Callable[[], None]
     ) -> None:
-        self._places = asyncio.Semaphore(places)
-        self._room = Credit(max_bytes)
-        self._max_waiting = max_waiting
-        self._waiting = 0
-        self._refused = refused
-
-    @asynccontextmanager
-    async def taken(self) -> AsyncIterator[None]:
-        """Wait for a place; raises `Rejected` 429 `too_busy` when too many do."""
-        if self._waiting >= self._max_waiting:
-            self._refused()
-            raise Rejected(
+        def too_busy() -> Rejected:
+            refused()
+            return Rejected(
                 429,
                 "too_busy",
                 "too many renditions are waiting for a worker",
                 limit="MAX_WAITING",
-                allowed=self._max_waiting,
+                allowed=max_waiting,
                 headers={"retry-after": str(RETRY_AFTER_S)},
             )
-        self._waiting += 1
-        try:
-            await self._places.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._places.release()
 
-    @asynccontextmanager
-    async def room(self, size: int) -> AsyncIterator[None]:
+        self._places = shared.Places(places, max_waiting, too_busy)
+        self._room = shared.Allowance(max_bytes)
+
+    def taken(self) -> AbstractAsyncContextManager[None]:
+        """Wait for a place; raises `Rejected` 429 `too_busy` when too many do."""
+        return self._places.taken()
+
+    def room(self, size: int) -> AbstractAsyncContextManager[None]:
         """Wait for room for so many bytes of pixels; whoever does has a place."""
-        turn = self._room.take(size)
-        if turn is not None:
-            try:
-                await turn
-            except BaseException:
-                self._room.withdraw(turn, size)
-                raise
-        try:
-            yield
-        finally:
-            self._room.give(size)
+        return self._room.taken(size)

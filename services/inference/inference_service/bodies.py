@@ -27,8 +27,6 @@ FORM_BYTES, JSON_BYTES = 64 * 1024, 64 * 1024
 MOST_CHARACTERS = 2000
 #: Seconds without a byte of a body after which a request is given up.
 IDLE_S = 60.0
-#: Bytes of one picture, and of all, that stay in memory while they arrive.
-SPOOLED_EACH, SPOOLED_ALL = 1024 * 1024, 64 * 1024 * 1024
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,7 +44,7 @@ class Bodies:
     def __init__(self, recognition: Recognition, most: int) -> None:
         self._recognition = recognition
         self._most = most
-        self._spools = Spools(memory_each=SPOOLED_EACH, memory_all=SPOOLED_ALL)
+        self._spools = Spools()
 
     @asynccontextmanager
     async def asked_in(self, request: Request[None, None, State]) -> AsyncIterator[Read | str]:

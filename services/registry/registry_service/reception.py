@@ -21,7 +21,6 @@ __all__ = ["Arrival", "Delivery", "Reception"]
 
 #: Bytes around the pictures of a form: boundaries, headers, tags.
 FORM_OVERHEAD = 1024 * 1024
-FILE_FIELDS = ("file", "image")
 TAGS_FIELD = "tags"
 MAX_TEXT_BYTES = 64 * 1024
 MAX_TEXT_PARTS = 200
@@ -169,7 +168,7 @@ class Reception:
         """Return where the bytes of a new part go; None if it is a text."""
         if part.name == TAGS_FIELD:
             return None
-        if part.name not in FILE_FIELDS:
+        if part.name not in forms.FILE_FIELDS:
             raise Rejected(
                 400,
                 "unknown_field",
