@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, Structure, Union, c_char_p, c_int, c_size_t, c_uint32, c_void_p
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,7 @@ class _Configuration(Structure):
     _fields_ = [("input", _Features), ("output", _Output), ("options", _Options)]
 
 
+@cache
 def _library() -> Any:
     """Return the library that Pillow's module is linked with, None where there is none."""
     if not features.check("webp"):
