@@ -37,7 +37,7 @@ up *arguments:
 # Run a benchmark: image, image_memory, objects, upload, flow, rebuild, feeds, inference, metadata, augment, augment_service.
 [group('measure')]
 bench name *arguments:
-    uv run python -m tests.load.{{ name }} "${@:2}"
+    shift && uv run python -m tests.load.{{ name }} "$@"
 
 # Freeze the event schemas after fields were added (a breaking change is refused).
 [group('develop')]
