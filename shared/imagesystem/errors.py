@@ -76,6 +76,10 @@ class Unavailable(Transient):
         self.dependency = dependency
 
 
+class Unheard(Unavailable):
+    """Nobody was there to hear the request: to ask again repeats nothing."""
+
+
 class StoreFull(Transient):
     """The bucket or stream has reached its limit of bytes; room may come back."""
 

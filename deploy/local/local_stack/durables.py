@@ -11,7 +11,7 @@ import nats
 import nats.errors
 from imagesystem.bus import api
 from imagesystem.bus.provisioning import CONSUMER_MISSING, SECOND_NS
-from imagesystem.errors import ImageSystemError, Unavailable
+from imagesystem.errors import ImageSystemError
 from imagesystem.permissions import ADMINISTRATOR, inbox_prefix
 from nats.aio.client import Client
 
@@ -27,8 +27,6 @@ ACK_WAIT_S = 30
 LONGEST_PULL_S = 120
 #: Facts that may be delivered and not acknowledged at once.
 MAX_ACK_PENDING = 1000
-#: How long a question is asked again while nobody answers.
-PATIENCE_S = 20.0
 #: How long a server may take for new accounts before a refusal is meant.
 RELOAD_S = 3.0
 _POLL_S = 0.1
@@ -77,19 +75,6 @@ async def ignored(_error: Exception) -> None:
     """Keep what `nats.connect` raises anyway out of the log."""
 
 
-async def _ask(client: Client, subject: str, body: object | None = None) -> dict[str, Any]:
-    """Call JetStream's API, which for a moment of every reload has nobody to answer."""
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + PATIENCE_S
-    while True:
-        try:
-            return await api.api_call(client, subject, body)
-        except Unavailable:
-            if clock() > deadline or not client.is_connected:
-                raise
-            await asyncio.sleep(_POLL_S)
-
-
 async def create(client: Client, subscriber: Subscriber) -> None:
     """Make the durable; without a threshold of inactivity, it waits for ever."""
     config = {
@@ -103,7 +88,7 @@ async def create(client: Client, subscriber: Subscriber) -> None:
         "max_expires": LONGEST_PULL_S * SECOND_NS,
         "deliver_policy": "all",
     }
-    await _ask(
+    await api.api_call(
         client,
         f"CONSUMER.DURABLE.CREATE.IMAGES.{subscriber.durable}",
         {"stream_name": "IMAGES", "config": config},
@@ -113,7 +98,7 @@ async def create(client: Client, subscriber: Subscriber) -> None:
 async def remove(client: Client, subscriber: Subscriber) -> None:
     """Remove the durable, if it is there."""
     try:
-        await _ask(client, f"CONSUMER.DELETE.IMAGES.{subscriber.durable}")
+        await api.api_call(client, f"CONSUMER.DELETE.IMAGES.{subscriber.durable}")
     except api.JetStreamError as error:
         if error.error_code != CONSUMER_MISSING:
             raise
@@ -122,7 +107,7 @@ async def remove(client: Client, subscriber: Subscriber) -> None:
 async def info(client: Client, subscriber: Subscriber) -> dict[str, Any] | None:
     """Return what JetStream knows of the durable, None if it is not there."""
     try:
-        return await _ask(client, f"CONSUMER.INFO.IMAGES.{subscriber.durable}")
+        return await api.api_call(client, f"CONSUMER.INFO.IMAGES.{subscriber.durable}")
     except api.JetStreamError as error:
         if error.error_code != CONSUMER_MISSING:
             raise

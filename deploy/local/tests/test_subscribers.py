@@ -7,7 +7,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ import nats.errors
 import pytest
 from imagesystem import connection
 from imagesystem.bus import api
-from imagesystem.errors import Unavailable
 from imagesystem.objects.jetstream import JetStreamBucket
 from imagesystem.permissions import inbox_prefix
 from local_stack import Stack, StackError, accounts, cli, homes, listening, subscribers
@@ -93,15 +92,8 @@ async def heard(url: str, durable: str, count: int) -> list[str]:
 
 
 async def consumers(client: Client) -> int:
-    """Return how many consumers there are; while NATS reloads, nobody answers for a moment."""
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                info = await api.api_call(client, "STREAM.INFO.IMAGES")
-            except Unavailable:
-                await asyncio.sleep(0.05)
-            else:
-                return int(info["state"]["consumer_count"])
+    info = await api.api_call(client, "STREAM.INFO.IMAGES")
+    return int(info["state"]["consumer_count"])
 
 
 async def command(stack: Stack, *arguments: str) -> Any:
@@ -162,6 +154,41 @@ async def test_nobody_is_disconnected_when_others_come_and_go(
     finally:
         await first_client.close()
         await feed.close()
+
+
+async def test_what_services_ask_is_answered_while_others_come_and_go(
+    home: EmbeddedHome, registry: Client
+) -> None:
+    """While NATS reloads, nobody answers for JetStream: no upload or download may notice."""
+    await say(registry, UPLOADED)
+    bucket = JetStreamBucket(registry, "originals")
+    await bucket.put(IMAGE, b"a picture" * 100_000)
+    done, asked = asyncio.Event(), 0
+
+    async def keep(ask: Callable[[], Awaitable[object]]) -> None:
+        nonlocal asked
+        while not done.is_set():
+            await ask()
+            asked += 1
+
+    async def many() -> list[object]:
+        query = {"multi_last": [UPLOADED], "batch": 10}
+        return [message async for message in api.direct_get_many(registry, "IMAGES", query)]
+
+    asks: list[Callable[[], Awaitable[object]]] = [
+        lambda: api.api_call(registry, "STREAM.INFO.IMAGES"),
+        lambda: api.direct_get(registry, "IMAGES", UPLOADED),
+        many,
+        lambda: bucket.get(IMAGE),
+        lambda: bucket.info(IMAGE),
+    ]
+    asking = asyncio.gather(*(keep(ask) for ask in asks))
+    for _ in range(3):
+        await subscribers.create(home, "passer-by", facts=["images.v1.>"])
+        await subscribers.remove(home, "passer-by")
+    done.set()
+    await asking
+    assert asked > len(asks)
 
 
 async def test_remove_takes_account_durable_and_password(

@@ -17,7 +17,9 @@ from imagesystem.errors import (
     StoreFull,
     Transient,
     Unavailable,
+    Unheard,
 )
+from imagesystem.unheard import NOBODY, until_heard
 
 __all__ = [
     "API_TIMEOUT_S",
@@ -27,6 +29,7 @@ __all__ = [
     "direct_get",
     "direct_get_many",
     "leader_get",
+    "request",
 ]
 
 API_TIMEOUT_S = 5.0
@@ -87,10 +90,16 @@ async def request(
     timeout_s: float = API_TIMEOUT_S,
 ) -> Msg:
     """Send a request; raises `Unavailable` when no answer comes."""
-    try:
-        return await client.request(subject, payload, timeout=timeout_s, headers=headers)
-    except OUTAGES as error:
-        raise Unavailable("nats", f"no answer on {subject}: {type(error).__name__}") from error
+
+    async def once() -> Msg:
+        try:
+            return await client.request(subject, payload, timeout=timeout_s, headers=headers)
+        except nats.errors.NoRespondersError as error:
+            raise Unheard("nats", f"nobody answers {subject}") from error
+        except OUTAGES as error:
+            raise Unavailable("nats", f"no answer on {subject}: {type(error).__name__}") from error
+
+    return await until_heard(once)
 
 
 async def api_call(
@@ -145,15 +154,20 @@ async def direct_get_many(
     client: Client, stream: str, query: Mapping[str, object], *, timeout_s: float = API_TIMEOUT_S
 ) -> AsyncGenerator[Msg, None]:
     """Yield the messages that a batched direct get answers (ADR-31), until its end marker."""
-    inbox = client.new_inbox()
+    inbox, asked = client.new_inbox(), msgspec.json.encode(query)
     try:
         subscription = await client.subscribe(inbox)
+
+        async def first() -> Msg:
+            await client.publish(f"$JS.API.DIRECT.GET.{stream}", asked, reply=inbox)
+            message = await subscription.next_msg(timeout=timeout_s)
+            if (message.headers or {}).get("Status") == NOBODY:
+                raise Unheard("nats", f"nobody answers a direct get of {stream}")
+            return message
+
         try:
-            await client.publish(
-                f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(query), reply=inbox
-            )
+            message = await until_heard(first)
             while True:
-                message = await subscription.next_msg(timeout=timeout_s)
                 status = (message.headers or {}).get("Status")
                 if status in ("204", "404"):
                     return
@@ -162,6 +176,7 @@ async def direct_get_many(
                 if status is not None:
                     raise Unavailable("nats", f"direct get of {stream}: status {status}")
                 yield message
+                message = await subscription.next_msg(timeout=timeout_s)
         finally:
             await subscription.unsubscribe()
     except OUTAGES as error:

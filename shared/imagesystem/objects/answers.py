@@ -6,9 +6,10 @@ import asyncio
 
 from nats.aio.msg import Msg
 
-from imagesystem.errors import Unavailable
+from imagesystem.errors import Unavailable, Unheard
+from imagesystem.unheard import NOBODY
 
-__all__ = ["PATIENCE_S", "Answer", "Answers", "status_of", "unavailable"]
+__all__ = ["PATIENCE_S", "Answer", "Answers", "status_of", "unavailable", "unheard"]
 
 #: Seconds of silence after which the server is taken for unavailable.
 PATIENCE_S = 5.0
@@ -25,6 +26,11 @@ def unavailable(error: BaseException | str) -> Unavailable:
     """Return the error that says that the server, or what is wanted of it, is not there."""
     text = error if isinstance(error, str) else str(error) or type(error).__name__
     return Unavailable("nats", f"the object store does not answer: {text}")
+
+
+def unheard() -> Unheard:
+    """Return the error that says that nobody listens for such a request."""
+    return Unheard("nats", "the object store does not answer: nobody serves it")
 
 
 class Answer:
@@ -69,6 +75,9 @@ class Answers:
         status = status_of(message)
         if not status:
             self._messages.append(message)
+        elif status == NOBODY:
+            self._done.set_exception(unheard())
+            return
         elif status not in {"204", "404"}:
             description = (message.headers or {}).get("Description", "")
             self._done.set_exception(unavailable(f"refused with {status} {description}"))

@@ -16,7 +16,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from imagesystem.objects import answers
-from imagesystem.objects.answers import Answer, Answers, status_of, unavailable
+from imagesystem.objects.answers import Answer, Answers, status_of, unavailable, unheard
+from imagesystem.unheard import NOBODY, until_heard
 
 __all__ = ["Inbox", "Receive"]
 #: Bytes waiting to be sent up to which a publish does not wait for them to go.
@@ -119,19 +120,27 @@ class Inbox:
         self, subject: str, payload: bytes = b"", headers: dict[str, str] | None = None
     ) -> Msg:
         """Return the first answer; raises `Unavailable` when there is none."""
-        self.check()
-        answer = Answer()
-        with self.expect(answer.receive) as token:
-            await self.send(subject, payload, token, headers=headers)
-            message = await answer.wait()
-        if status_of(message) == "503":
-            raise unavailable("nobody serves it")
-        return message
+
+        async def once() -> Msg:
+            self.check()
+            answer = Answer()
+            with self.expect(answer.receive) as token:
+                await self.send(subject, payload, token, headers=headers)
+                message = await answer.wait()
+            if status_of(message) == NOBODY:
+                raise unheard()
+            return message
+
+        return await until_heard(once)
 
     async def collect(self, subject: str, payload: bytes, count: int) -> list[Msg]:
         """Return up to `count` messages that answer a batched direct get, in order."""
-        self.check()
-        collected = Answers(count)
-        with self.expect(collected.receive) as token:
-            await self.send(subject, payload, token)
-            return await collected.wait()
+
+        async def once() -> list[Msg]:
+            self.check()
+            collected = Answers(count)
+            with self.expect(collected.receive) as token:
+                await self.send(subject, payload, token)
+                return await collected.wait()
+
+        return await until_heard(once)
