@@ -194,10 +194,12 @@ async def main(images: int, seconds: float) -> None:
             await fill(store, client, images, console)
             console.print(f"made in {time.perf_counter() - began:.0f} s")
             await client.close()
+            nearest = _nearest(images)
             address, process = stack.enter_context(service(nats, mongodb, folder))
-            http = Http(int(address.rpartition(":")[2]))
-            await cold_start(http, images, process.pid)
+            port = int(address.rpartition(":")[2])
+            await cold_start(Http(port), images, process.pid, nearest)
             await at_rest(process.pid)
+            http = Http(port)  # the connections before were idle for too long
             bare = AsyncMongoClient(url, maxPoolSize=32, tz_aware=True)
             table = await compared(http, bare, images, seconds, process.pid)
             await common(http, process.pid)
@@ -231,8 +233,11 @@ async def compared(
     return table
 
 
-async def cold_start(http: Http, images: int, pid: int) -> None:
-    """Tell how long after its start the service answers what is right."""
+async def cold_start(http: Http, images: int, pid: int, nearest: list[str]) -> None:
+    """Tell how long after its start the service answers what is right.
+
+    `nearest`: the ids of the ten pictures that are nearest to the one in the middle.
+    """
     began, name = time.perf_counter(), image_id(images // 2)
     asked = {
         "list": ("/metadata/images/list", lambda found: found["count"] == 50),
@@ -243,10 +248,7 @@ async def cold_start(http: Http, images: int, pid: int) -> None:
             lambda found: [each["image"]["id"] for each in found["items"]] == nearest,
         ),
     }
-    nearest: list[str] = []
     for what, (path, right) in asked.items():
-        if what == "similar":
-            nearest = await asyncio.to_thread(_nearest, images)
         seconds = await _until_right(http, path, right, began)
         computed = processor_seconds(pid)
         console.print(f"cold start: {what} after {seconds:.1f} s ({computed:.1f} s of CPU)")
