@@ -110,9 +110,8 @@ async def _gallery(
             max_animation_pixels=settings.max_animation_pixels,
         ),
         shelf=hot.shelf,
-        # One place more than work: the next original is fetched while the workers are busy.
         places=Places(
-            pool.size + 1,
+            pool.size,
             settings.max_waiting,
             settings.decoding_bytes,
             measures.renditions.labels("busy").inc,

@@ -185,7 +185,7 @@ class Darkroom:
             self._measures.renditions.labels("shared").inc()
             self._shelf.put(flight, cached, shown)
             return Developed(name=flight, data=cached, where="bucket")
-        async with self._places.taken():
+        async with self._places.taken(original.size_bytes):
             # Another rendition of it may have killed its decoder while this one waited.
             self._refusals.check(original.sha256)
             data = await self._guarded(original, name, make, others)

@@ -16,7 +16,6 @@ from PIL.WebPImagePlugin import WebPImageFile
 from image_service import colours, heap, libwebp, png
 from image_service.geometry import ORIENTATIONS, Box, Orientation, Size
 from image_service.limits import Limits, too_many_pixels
-from image_service.resampling import GAP
 
 __all__ = ["open_", "orientation", "pixels", "prepare", "undecodable"]
 
@@ -94,7 +93,7 @@ def pixels(image: Image.Image, box: Box, size: Size, limits: Limits) -> tuple[Im
 
     Returns pixels that can be resampled (`colours.resamplable`) and the box in them: a JPEG is
     decoded at the smallest of its own scales (1/2, 1/4, 1/8) that is not below what is needed, a
-    still WebP averaged, as resampling would, while it is six times too large.
+    still WebP averaged to a little more than that.
     Raises `Rejected` 422 `corrupt_pixels`, `Transient` `out_of_memory`.
     """
     stored = image.size
@@ -125,13 +124,16 @@ def _scaled(box: Box, across: float, down: float) -> Box:
 
 
 def _scaled_webp(image: Image.Image, box: Box, size: Size) -> Image.Image | None:
-    """Return a still WebP, averaged to what resampling would average it to; None of all else."""
+    """Return a still WebP, averaged to a little more than is wanted; None of all else."""
     if not (
         isinstance(image, WebPImageFile)
         and image.n_frames == 1
         and isinstance(image.fp, io.BytesIO)
     ):
         return None
-    factors = (max(1, int((box[side + 2] - box[side]) / size[side] / GAP)) for side in (0, 1))
-    across, down = (max(1, round(image.size[side] / factor)) for side, factor in enumerate(factors))
+    scales = ((box[side + 2] - box[side]) / size[side] for side in (0, 1))
+    across, down = (
+        max(1, round(image.size[side] / libwebp.reduction(scale)))
+        for side, scale in enumerate(scales)
+    )
     return libwebp.decode(image.fp.getvalue(), image.size, (across, down))

@@ -25,7 +25,7 @@ from image_service.studio import Studio, drawn_over
 __all__ = ["ENGINE", "Rendition", "describe", "render"]
 
 #: Part of every rendition's name: what changes the bytes must change this.
-ENGINE = f"4 pillow {PIL.__version__} {RESAMPLER}"
+ENGINE = f"5 pillow {PIL.__version__} {RESAMPLER}"
 #: From here on a picture leaves behind more memory than the next one can use.
 LARGE_PIXELS = 4_000_000
 

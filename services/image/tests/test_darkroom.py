@@ -54,7 +54,7 @@ class World:
             measures,
             Limits(max_pixels=1, max_output_pixels=1),
             shelf=Shelf(shelf_bytes, measures.shelved),
-            places=Places(2, max_waiting, 1 << 20, measures.renditions.labels("busy").inc),
+            places=Places(1, max_waiting, 1 << 20, measures.renditions.labels("busy").inc),
             deadline_s=1,
         )
 
@@ -138,10 +138,10 @@ async def test_a_client_that_leaves_takes_nothing_from_the_others(world, origina
 
 async def test_more_than_may_wait_are_turned_away(world, original):
     world.pool.open.clear()
-    # two have a place (one works, one fetches its original), two wait
+    # four have a place (one works, three fetch their originals), two wait
     tasks = [
         asyncio.create_task(world.darkroom.develop(original, recipe(width)))
-        for width in range(1, 8)
+        for width in range(1, 10)
     ]
     done, running = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     while len(done) < 3:
@@ -152,7 +152,7 @@ async def test_more_than_may_wait_are_turned_away(world, original):
     }
     assert {task.exception().headers["retry-after"] for task in done} == {"2"}
     world.pool.open.set()
-    assert len(await asyncio.gather(*running)) == 4
+    assert len(await asyncio.gather(*running)) == 6
 
 
 async def test_what_is_cached_is_served_however_long_the_queue(world, original):
