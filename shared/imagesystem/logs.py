@@ -46,6 +46,8 @@ def configure(
     That is standard output, unless another one is given.
     """
     stream = stream or sys.stdout
+    # No line tells them, and to ask for each costs as much as to write the line.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
