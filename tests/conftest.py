@@ -167,10 +167,11 @@ def mongod(folder: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def mongo_server(folder: Path, *more: str) -> Iterator[Server]:
+def mongo_server(folder: Path, *more: str, cache_gb: float = 0.25) -> Iterator[Server]:
     port = free_port()
     flags = ["--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
-    flags += ["--networkMessageCompressors", "disabled", "--wiredTigerCacheSizeGB", "0.25", *more]
+    flags += ["--networkMessageCompressors", "disabled"]
+    flags += ["--wiredTigerCacheSizeGB", str(cache_gb), *more]
     server = (
         # without the folder: in the image mongod is a user who cannot get there
         container(MONGODB_IMAGE, ["mongod", *flags], port, folder, mount=False)

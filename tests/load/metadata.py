@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -25,6 +26,7 @@ import numpy as np
 from imagesystem import connection, ids
 from imagesystem.bus import Received
 from imagesystem.events import Fact
+from imagesystem.server import spare_garbage
 from metadata_service.mongo import MongoStore, open_store
 from metadata_service.mongo_edition import DURABLE
 from metadata_service.mongo_queries import (
@@ -43,7 +45,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.metadata.tests.gallery import facts
-from services.metadata.tests.samples import image_id
+from services.metadata.tests.samples import at, image_id
 from tests.conftest import mongo_server, nats_server
 from tests.load.pictures import DIMENSIONS, PART, fill
 from tests.load.rebuild import memory_mb, processor_seconds, service
@@ -111,12 +113,14 @@ async def rate(ask: Ask, seconds: float, pid: int) -> Rate:
 def shapes(http: Http, documents: Any, images: int) -> dict[str, tuple[Ask, Ask]]:
     """Return what is asked: by HTTP, and of MongoDB."""
 
-    def listed(path: str, limit: int, **params: str) -> tuple[Ask, Ask]:
-        said = meaning(params.get("q", ""))
-        asked = Query(conditions=said.conditions, words=said.words, limit=limit)
-        target = f"{path}?{urlencode({'limit': str(limit), **params})}"
+    def listed(path: str, limit: int, query: Callable[[int], str]) -> tuple[Ask, Ask]:
+        def target(number: int) -> str:
+            params = {"limit": str(limit)} | ({"q": query(number)} if query(number) else {})
+            return f"{path}?{urlencode(params)}"
 
-        async def bare(_: int) -> Any:
+        async def bare(number: int) -> Any:
+            said = meaning(query(number))
+            asked = Query(conditions=said.conditions, words=said.words, limit=limit)
             if asked.words is None:
                 found = documents.find(criteria(asked), projection(asked))
                 return await found.sort(order(asked)).limit(limit + 1).to_list(None)
@@ -125,25 +129,30 @@ def shapes(http: Http, documents: Any, images: int) -> dict[str, tuple[Ask, Ask]
             found = await documents.aggregate([*ordered, {"$project": projection(best)}])
             return await found.to_list(None)
 
-        return lambda _: http.get(target), bare
+        return lambda number: http.get(target(number)), bare
 
     def one(number: int) -> str:
         return image_id(number * 7919 % images + 1)
+
+    def older(number: int) -> str:
+        moment = at(0) + timedelta(seconds=100 + number * 7919 % (images - 100))
+        return f"uploaded<{moment:%Y-%m-%dT%H:%M:%SZ}"
 
     return {
         "get one": (
             lambda number: http.get(f"/metadata/images/{one(number)}"),
             lambda number: documents.find_one({"_id": one(number)}, WITHOUT_VECTOR),
         ),
-        "page of 100": listed("/metadata/images/list", 100),
+        "page of 100": listed("/metadata/images/list", 100, lambda _: ""),
+        "page of 100, each another": listed("/metadata/images/list", 100, older),
         "page of 100, tag and label": listed(
-            "/metadata/images/list", 100, q="tag:cat label:beach:0.5"
+            "/metadata/images/list", 100, lambda _: "tag:cat label:beach:0.5"
         ),
         "page of 20, faces>1 colour": listed(
-            "/metadata/images/list", 20, q="faces>1 color:#008080"
+            "/metadata/images/list", 20, lambda _: "faces>1 color:#008080"
         ),
         # A word that one picture in four hundred has, in its filename.
-        "a word, best 20": listed("/metadata/search", 20, q="77"),
+        "a word, best 20": listed("/metadata/search", 20, lambda _: "77"),
     }
 
 
@@ -183,7 +192,7 @@ async def main(images: int, seconds: float) -> None:
         for name in ("nats", "mongo"):
             (folder / name).mkdir()
         nats = stack.enter_context(nats_server(folder / "nats"))
-        mongodb = stack.enter_context(mongo_server(folder / "mongo"))
+        mongodb = stack.enter_context(mongo_server(folder / "mongo", cache_gb=1))
         url = f"mongodb://127.0.0.1:{mongodb.port}"
         # Indexes of so many documents take more than an answer may take otherwise.
         patient = Settings(mongodb_url=url, mongodb_answer_timeout_s=3600)
@@ -207,6 +216,7 @@ async def main(images: int, seconds: float) -> None:
             sections = bare.get_database("image_system").get_collection(
                 "bare", write_concern=DURABLE
             )
+            spare_garbage()  # as every service does; the read model runs here this time
             one, two = await ingest(store, sections, min(images, 2000))
             table.add_row("facts", f"{one:.0f}", "", "", f"{two:.0f}", "", "", f"{one / two:.2f}")
             console.print(table)

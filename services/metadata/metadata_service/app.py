@@ -45,6 +45,7 @@ from metadata_service.resolving import RESOLUTIONS, Resolver
 from metadata_service.routes import ROUTES, Pictures
 from metadata_service.search import routes as search_routes
 from metadata_service.search.meaning import Meanings
+from metadata_service.search.shown import Shown
 from metadata_service.settings import Settings
 from metadata_service.similarity import routes as similarity_routes
 from metadata_service.similarity.embedder import Embedder
@@ -84,6 +85,7 @@ def create_app(
                 Albums(connected.key_value("albums")), connected.bus, edits, settings
             )
             app.state.library = pictures.library = Library(store, waiters, edits, settings)
+            app.state.shown = Shown(pictures.library.page, settings.views_cache_bytes)
             async with (
                 open_log(connected.bus, connected.doorbell) as log,
                 open_office(connected, log, settings, measures) as office,
@@ -167,6 +169,7 @@ def create_app(
             "gallery": Provide(similarity_routes.provide_gallery, sync_to_thread=False),
             "duplicates": Provide(duplicate_routes.provide_duplicates, sync_to_thread=False),
             "meanings": Provide(search_routes.provide_meanings, sync_to_thread=False),
+            "shown": Provide(search_routes.provide_shown, sync_to_thread=False),
             "hub": Provide(feed_routes.provide_hub, sync_to_thread=False),
             "press": Provide(export_routes.provide_press, sync_to_thread=False),
             "office": Provide(webhook_routes.provide_office, sync_to_thread=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
@@ -21,6 +22,7 @@ __all__ = [
     "Query",
     "Row",
     "Sort",
+    "among",
 ]
 
 #: `equals`, `any_of` (one of; of a list: has one of), `all_of` (a list that has each), `at_least`
@@ -139,3 +141,16 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[Row]
     next: Position | None = None
     ranked: int | None = None
+
+
+def among(query: Query, image_ids: Sequence[str], paths: tuple[str, ...] | None) -> Query:
+    """Return what of a query is among some pictures, all on one page."""
+    these = Condition(field="_id", operator="any_of", value=list(image_ids))
+    return msgspec.structs.replace(
+        query,
+        conditions=(these, *query.conditions),
+        sort=NEWEST,
+        after=None,
+        limit=len(image_ids),
+        paths=paths,
+    )

@@ -66,6 +66,13 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
         int, Meta(ge=1, description="pictures on a page when the request does not say")
     ] = 50
     list_max: Annotated[int, Meta(ge=1, description="pictures on a page at most")] = 1000
+    views_cache_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="bytes of pictures as lists show them that are kept in memory; 0: none",
+        ),
+    ] = 32 * 1024**2
     wait_default_s: Annotated[
         float, Meta(gt=0, description="seconds that `wait=ready` waits if not told")
     ] = 10.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from metadata_service.library import Library
-from metadata_service.queries import NEWEST, Condition, Page, Position, Query
+from metadata_service.queries import NEWEST, Page, Position, Query, among
 from metadata_service.similarity.embedder import Embedder
 from metadata_service.similarity.gallery import Gallery
 from metadata_service.similarity.vectors import Space, Vector
@@ -110,7 +110,7 @@ class Meanings:
         if not ranks:
             return []
         names = [image_id for _, image_id in ranks]
-        page = await self._library.page(_among(query, names, ("_id",)))
+        page = await self._library.page(among(query, names, ("_id",)))
         there = {row["_id"] for row in page.rows}
         return [rank for rank in ranks if rank[1] in there]
 
@@ -120,7 +120,7 @@ class Meanings:
         if not page:
             return Page(rows=[])
         names = [image_id for _, image_id in page]
-        found = await self._library.page(_among(Query(), names, query.paths))
+        found = await self._library.page(among(Query(), names, query.paths))
         there = {row["_id"]: row for row in found.rows}
         rows = [there[name] | {"score": cosine} for cosine, name in page if name in there]
         if len(ranks) <= query.limit:
@@ -132,16 +132,3 @@ class Meanings:
 def _order(rank: _Rank) -> tuple[float, str]:
     cosine, image_id = rank
     return -cosine, image_id
-
-
-def _among(query: Query, image_ids: list[str], paths: tuple[str, ...] | None) -> Query:
-    """Return what of a query is among some pictures."""
-    these = Condition(field="_id", operator="any_of", value=image_ids)
-    return msgspec.structs.replace(
-        query,
-        conditions=(these, *query.conditions),
-        sort=NEWEST,
-        after=None,
-        limit=len(image_ids),
-        paths=paths,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -21,11 +22,12 @@ from metadata_service.queries import Page, Query, Row, Sort
 from metadata_service.search.asking import LISTED_BY, asked
 from metadata_service.search.facets import FACETS, Counts
 from metadata_service.search.meaning import Compared, Meanings
+from metadata_service.search.shown import Shown
 from metadata_service.search.words import Match, explained
 from metadata_service.settings import Settings
-from metadata_service.views import ImageList, Selection, encode, image_view, matched
+from metadata_service.views import LISTED, ImageList, Selection, encode, image_view, matched
 
-__all__ = ["ROUTES", "provide_meanings"]
+__all__ = ["ROUTES", "provide_meanings", "provide_shown"]
 
 AnyRequest = Request[Any, Any, Any]
 #: A list changes as pictures arrive.
@@ -75,6 +77,7 @@ async def list_images(
     library: NamedDependency[SkipValidation[Library]],
     cursors: NamedDependency[SkipValidation[Cursors]],
     settings: NamedDependency[SkipValidation[Settings]],
+    shown: NamedDependency[SkipValidation[Shown]],
 ) -> Response[bytes]:
     """Return the pictures that meet every filter.
 
@@ -82,8 +85,10 @@ async def list_images(
     """
     given = read(request.query_params.multi_items(), LISTED_BY)
     query, selection = asked(given, cursors, settings, best_first=False)
-    page, total = await asyncio.gather(library.page(query), _total(library, query, given["total"]))
-    return _json(_listed(page, query, selection, cursors) | total)
+    listed, total = await asyncio.gather(
+        _listed(library, shown, query, selection, cursors), _total(library, query, given["total"])
+    )
+    return _json(listed | total)
 
 
 @get(
@@ -97,10 +102,12 @@ async def list_images(
 )
 async def search(
     request: AnyRequest,
+    *,
     library: NamedDependency[SkipValidation[Library]],
     cursors: NamedDependency[SkipValidation[Cursors]],
     settings: NamedDependency[SkipValidation[Settings]],
     meanings: NamedDependency[SkipValidation[Meanings]],
+    shown: NamedDependency[SkipValidation[Shown]],
 ) -> Response[bytes]:
     """Return the pictures that meet the query and every filter, and why.
 
@@ -117,12 +124,12 @@ async def search(
         items = [_meant(row, selection, given["text"]) for row in page.rows]
         found = {"items": items, "next": _next(page, query.sort, cursors), "count": len(items)}
         return _json(found | {"compared": compared})
-    page, total, facets = await asyncio.gather(
-        library.page(query),
+    listed, total, facets = await asyncio.gather(
+        _listed(library, shown, query, selection, cursors),
         _total(library, query, given["total"]),
         _facets(library, query, given["facets"]),
     )
-    return _json(_listed(page, query, selection, cursors) | total | facets)
+    return _json(listed | total | facets)
 
 
 ROUTES = [list_images, search]
@@ -157,8 +164,15 @@ async def _facets(library: Library, query: Query, wanted: str | None) -> Row:
     return {"facets": await library.facets(query, names)}
 
 
-def _listed(page: Page, query: Query, selection: Selection, cursors: Cursors) -> Row:
-    items = [_item(row, query, selection) for row in page.rows]
+async def _listed(
+    library: Library, shown: Shown, query: Query, selection: Selection, cursors: Cursors
+) -> Row:
+    items: Sequence[Row | msgspec.Raw]
+    if query.words is None and selection is LISTED:
+        page, items = await shown.page(query)
+    else:
+        page = await library.page(query)
+        items = [_item(row, query, selection) for row in page.rows]
     listed = {"items": items, "next": _next(page, query.sort, cursors), "count": len(items)}
     return listed if page.ranked is None else listed | {"ranked": page.ranked}
 
@@ -189,3 +203,9 @@ def provide_meanings(state: State) -> Meanings:
     """Return what the lifespan opened."""
     meanings: Meanings = state.meanings
     return meanings
+
+
+def provide_shown(state: State) -> Shown:
+    """Return what the lifespan made."""
+    shown: Shown = state.shown
+    return shown
