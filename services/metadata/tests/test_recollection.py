@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from typing import Any
 
 import msgspec
@@ -100,7 +102,16 @@ async def test_nothing_is_recalled_over_what_is_known_already():
     assert list(looks(known)) == [ONE]
 
 
-@pytest.mark.parametrize("broken", [{"vector": "AAAA"}, {"dimensions": 3}, {"vector": None}])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"vector": "AAAA"},
+        {"dimensions": 3},
+        {"vector": None},
+        {"vector": struct.pack("<2f", math.nan, 1.0)},
+        {"vector": bytes(8)},
+    ],
+)
 async def test_what_cannot_be_read_is_left_to_the_log(broken: dict[str, Any]):
     store = await store_of(SAID[:3])
     document = store.documents[ONE]

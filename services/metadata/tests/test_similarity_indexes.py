@@ -12,7 +12,7 @@ from metadata_service.similarity.collection import Collection
 from metadata_service.similarity.exact import Exact, best
 from metadata_service.similarity.hnsw import Approximate, Graph
 from metadata_service.similarity.rows import Precision, Rows
-from metadata_service.similarity.vectors import unit
+from metadata_service.similarity.vectors import unit, units
 
 from services.metadata.tests.samples import image_id
 
@@ -142,3 +142,37 @@ def test_vectors_without_direction_are_none():
     scaled = unit(np.array([3.0, 4.0]))
     assert scaled is not None
     assert scaled.tolist() == pytest.approx([0.6, 0.8])
+
+
+def test_many_vectors_are_scaled_as_each_alone():
+    values = np.vstack([clustered(50, 8) * 3, np.zeros((1, 8)), np.full((1, 8), np.nan)])
+    values = np.vstack([values, np.full((1, 8), 3e38)]).astype(np.float32)
+    scaled, good = units(values)
+    for each, one, is_good in zip(values, scaled, good, strict=True):
+        alone = unit(each)
+        assert (alone is not None) == is_good
+        if alone is not None:
+            assert one.tolist() == pytest.approx(alone.tolist(), rel=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_rows_that_are_written_together_are_those_written_one_by_one(
+    precision: Precision, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("metadata_service.similarity.rows.BLOCK", 16)
+    vectors = clustered(70, 8)
+    names = [image_id(number) for number in range(70)]
+    alone, together = Rows(8, precision), Rows(8, precision)
+    for name, vector in zip(names, vectors, strict=True):
+        alone.put(name, vector)
+    for part in (slice(0, 5), slice(5, 6), slice(6, 60), slice(60, 70)):
+        together.extend(names[part], vectors[part])
+    together.extend([], vectors[:0])
+    assert (together.count, len(together)) == (alone.count, len(alone)) == (70, 70)
+    for number, name in enumerate(names):
+        assert together.row_of(name) == number
+        assert together.image_id(number) == name
+        assert together.vector(number).tolist() == alone.vector(number).tolist()
+    together.remove(names[20])
+    together.put(names[3], vectors[4])
+    assert (len(together), together.wasted, together.row_of(names[3])) == (69, 2, 70)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from imagesystem import logs
 
@@ -12,7 +12,7 @@ from metadata_service.similarity.exact import Exact
 from metadata_service.similarity.hnsw import Approximate, Graph
 from metadata_service.similarity.port import Searcher
 from metadata_service.similarity.rows import Precision, Rows
-from metadata_service.similarity.vectors import Vector
+from metadata_service.similarity.vectors import Floats, Vector
 
 __all__ = ["Collection"]
 
@@ -42,6 +42,10 @@ class Collection:
     def put(self, image_id: str, vector: Vector) -> None:
         """See `VectorIndex.put`."""
         self.rows.put(image_id, vector)
+
+    def extend(self, image_ids: Sequence[str], vectors: Floats) -> None:
+        """Take the vectors (n, d) of images that have none yet."""
+        self.rows.extend(image_ids, vectors)
 
     def remove(self, image_id: str) -> None:
         """See `VectorIndex.remove`."""

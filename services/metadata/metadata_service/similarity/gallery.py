@@ -17,7 +17,7 @@ from metadata_service.similarity.collection import Collection
 from metadata_service.similarity.looks import Change, Look, Looks
 from metadata_service.similarity.port import Found, Neighbours
 from metadata_service.similarity.rows import Precision, Rows
-from metadata_service.similarity.vectors import Space, Vector
+from metadata_service.similarity.vectors import Space, Vector, units
 
 __all__ = ["Gallery"]
 
@@ -64,17 +64,36 @@ class Gallery:
             if change is not None:
                 self._apply(change)
 
-    def recall(self, image_id: str, look: Look, vector: Vector | None) -> None:
-        """Take a picture as a document remembers it, unless facts have spoken of it."""
-        if image_id not in self.looks.by_id:
+    def recall(self, pictures: Sequence[tuple[str, Look, bytes]]) -> None:
+        """Take pictures as documents remember them, unless facts have spoken of them.
+
+        With each its vector in little-endian float32, empty where there is none. One that cannot
+        be read is forgotten: the log is to say it again.
+        """
+        new = [each for each in pictures if each[0] not in self.looks.by_id]
+        by_space: dict[Space, list[tuple[str, Look, bytes]]] = {}
+        for image_id, look, raw in new:
             self.looks.by_id[image_id] = look
-            self._apply(Change(image_id=image_id, space=look.space, vector=vector))
+            if look.space is not None:
+                by_space.setdefault(look.space, []).append((image_id, look, raw))
+        for space, placed in by_space.items():
+            values = np.frombuffer(b"".join(raw for _, _, raw in placed), dtype="<f4")
+            vectors, good = units(values.reshape(len(placed), space.dimensions))
+            for at in np.flatnonzero(~good).tolist():
+                placed[at][1].space, placed[at][1].embedding = None, 0
+            kept = np.flatnonzero(good).tolist()
+            self.collection(space).extend([placed[at][0] for at in kept], vectors[kept])
+        for image_id, _, _ in new:
+            self._tell(Change(image_id=image_id))
 
     def _apply(self, change: Change) -> None:
         if change.gone is not None and (held := self.spaces.get(change.gone)) is not None:
             held.remove(change.image_id)
         if change.space is not None and change.vector is not None:
             self.collection(change.space).put(change.image_id, change.vector)
+        self._tell(change)
+
+    def _tell(self, change: Change) -> None:
         for listener in self._listeners:
             listener(change)
 

@@ -16,7 +16,7 @@ from imagesystem.errors import Transient
 from metadata_service.queries import Row
 from metadata_service.similarity.gallery import Gallery
 from metadata_service.similarity.looks import Look, phash_of
-from metadata_service.similarity.vectors import Space, Vector, vector_in
+from metadata_service.similarity.vectors import MAX_DIMENSIONS, Space
 from metadata_service.store import Edition
 
 __all__ = ["recall"]
@@ -42,7 +42,7 @@ PATHS = (
 #: Documents read at once: with vectors of 512 numbers, 5 MB.
 PAGE = 2000
 #: Documents taken before others get their turn.
-TURN = 64
+TURN = 128
 
 
 async def recall(gallery: Gallery, documents: Edition) -> None:
@@ -65,26 +65,25 @@ async def _take_all(gallery: Gallery, documents: Edition) -> None:
         # The next ones are on their way while these are taken.
         following = asyncio.create_task(documents.scan(rows[-1]["_id"], PAGE, PATHS))
         try:
-            for number, row in enumerate(rows):
-                if number % TURN == 0:
-                    await asyncio.sleep(0)
-                gallery.recall(row["_id"], *_look(row))
+            for first in range(0, len(rows), TURN):
+                await asyncio.sleep(0)
+                gallery.recall([_picture(row) for row in rows[first : first + TURN]])
             rows = await following
         finally:
             following.cancel()
 
 
-def _look(row: Row) -> tuple[Look, Vector | None]:
+def _picture(row: Row) -> tuple[str, Look, bytes]:
     seq, uploaded = row.get("seq") or {}, row.get("uploaded") or {}
     inferred, grouped = row.get("inferred") or {}, row.get("grouped") or {}
     result = (inferred.get("analysis") or {}).get("result") or {}
-    space, vector = _placed(inferred.get("embedding") or {})
+    space, raw = _placed(inferred.get("embedding") or {})
     look = Look(
         uploaded=seq.get("uploaded", 0),
         deleted=(row.get("tombstone") or {}).get("seq", 0),
         analysis=seq.get("inferred.analysis", 0),
         # Without a vector that can be read here, the log is to say it again.
-        embedding=0 if vector is None else seq.get("inferred.embedding", 0),
+        embedding=0 if space is None else seq.get("inferred.embedding", 0),
         grouped=seq.get("grouped.duplicates", 0),
         sha256=uploaded.get("sha256", ""),
         pixels=uploaded.get("width", 0) * uploaded.get("height", 0),
@@ -95,15 +94,14 @@ def _look(row: Row) -> tuple[Look, Vector | None]:
         group=grouped.get("group"),
         keeper=grouped.get("keeper"),
     )
-    return look, vector
+    return row["_id"], look, raw
 
 
-def _placed(embedding: dict[str, Any]) -> tuple[Space | None, Vector | None]:
+def _placed(embedding: dict[str, Any]) -> tuple[Space | None, bytes]:
     result = embedding.get("result") or {}
     raw, dimensions = result.get("vector"), result.get("dimensions")
     if not isinstance(raw, bytes) or not isinstance(dimensions, int):
-        return None, None
-    vector = vector_in(raw, dimensions)
-    if vector is None:
-        return None, None
-    return Space(embedding["model"], embedding["model_version"], dimensions), vector
+        return None, b""
+    if not 0 < dimensions <= MAX_DIMENSIONS or len(raw) != 4 * dimensions:
+        return None, b""
+    return Space(embedding["model"], embedding["model_version"], dimensions), raw

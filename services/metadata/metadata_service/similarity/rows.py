@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Literal
 
 import numpy as np
@@ -52,11 +52,7 @@ class Rows:
     def put(self, image_id: str, vector: Vector) -> int:
         """Write a row, and return its number; the image's row before is dead."""
         key = uuid.UUID(image_id).bytes
-        block, place = divmod(self.count, BLOCK)
-        if block == len(self.blocks):
-            self.blocks.append(np.empty((BLOCK, self.dimensions), dtype=self.precision))
-            self._ids.append(np.zeros((BLOCK, 16), dtype=np.uint8))
-            self._dead.append(np.zeros(BLOCK, dtype=np.bool_))
+        block, place = self._room()
         self.blocks[block][place] = vector
         self._ids[block][place] = np.frombuffer(key, dtype=np.uint8)
         before = self._places.get(key)
@@ -65,6 +61,30 @@ class Rows:
         if before is not None:
             self._kill(before)
         return row
+
+    def extend(self, image_ids: Sequence[str], vectors: Floats) -> None:
+        """Write the rows (n, d) of images that have none yet."""
+        keys = [uuid.UUID(image_id).bytes for image_id in image_ids]
+        written = 0
+        while written < len(keys):
+            block, place = self._room()
+            count = min(BLOCK - place, len(keys) - written)
+            part = slice(written, written + count)
+            self.blocks[block][place : place + count] = vectors[part]
+            raw = np.frombuffer(b"".join(keys[part]), dtype=np.uint8)
+            self._ids[block][place : place + count] = raw.reshape(count, 16)
+            self._places.update(zip(keys[part], range(self.count, self.count + count), strict=True))
+            self.count += count
+            written += count
+
+    def _room(self) -> tuple[int, int]:
+        """Return the block and the place in it of the next row."""
+        block, place = divmod(self.count, BLOCK)
+        if block == len(self.blocks):
+            self.blocks.append(np.empty((BLOCK, self.dimensions), dtype=self.precision))
+            self._ids.append(np.zeros((BLOCK, 16), dtype=np.uint8))
+            self._dead.append(np.zeros(BLOCK, dtype=np.bool_))
+        return block, place
 
     def remove(self, image_id: str) -> None:
         """Make the image's row dead."""

@@ -9,7 +9,7 @@ import numpy as np
 from imagesystem.events import EmbeddingInferred
 from numpy.typing import NDArray
 
-__all__ = ["MAX_DIMENSIONS", "Floats", "Space", "Vector", "unit", "vector_in", "vector_of"]
+__all__ = ["MAX_DIMENSIONS", "Floats", "Space", "Vector", "unit", "units", "vector_in", "vector_of"]
 
 #: float32 (d,), of length 1.
 Vector: TypeAlias = NDArray[np.float32]
@@ -32,6 +32,15 @@ def unit(values: Floats) -> Vector | None:
     if not np.isfinite(length) or length == 0.0:
         return None
     return (vector / length).astype(np.float32)
+
+
+def units(values: Floats) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return vectors (n, d) scaled to length 1, and which of them have a direction; see `unit`."""
+    wide = np.asarray(values, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+        good = np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)
+        return (wide / lengths).astype(np.float32), good
 
 
 def vector_in(raw: bytes, dimensions: int) -> Vector | None:
