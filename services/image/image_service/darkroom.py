@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 import msgspec
@@ -70,7 +71,7 @@ class Developed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Darkroom:
-    """Makes each rendition once, no more at a time than there are places.
+    """Makes each rendition once, no more at a time than there are workers.
 
     What is made goes on the shelf. What is asked for again goes to the cache that all replicas
     share: writing there costs as much as half a rendition, and most are never asked for again.
@@ -186,8 +187,6 @@ class Darkroom:
             self._shelf.put(flight, cached, shown)
             return Developed(name=flight, data=cached, where="bucket")
         async with self._places.taken(original.size_bytes):
-            # Another rendition of it may have killed its decoder while this one waited.
-            self._refusals.check(original.sha256)
             data = await self._guarded(original, name, make, others)
         self._measures.renditions.labels("made").inc()
         self._shelf.put(flight, data, shown)
@@ -260,19 +259,23 @@ class Darkroom:
         async with self._negatives.of(original) as source:
             others = await self._others(recipe)
             started = time.perf_counter()
-            async with self._places.room(decoded_bytes(source_of(original), recipe)):
+            async with self._working(original, recipe):
                 data = await self._rendered(source, recipe, others)
         self._measures.rendering_seconds.labels(recipe.format).observe(
             time.perf_counter() - started
         )
         return data
 
+    @asynccontextmanager
+    async def _working(self, original: Uploaded, recipe: Recipe) -> AsyncIterator[None]:
+        """Wait for a worker; raises the refusal if the original has killed one meanwhile."""
+        async with self._places.room(decoded_bytes(source_of(original), recipe)):
+            self._refusals.check(original.sha256)
+            yield
+
     async def _surveyed(self, original: Uploaded) -> bytes:
         small = Recipe(format="png", width=SIDE, height=SIDE)
-        async with (
-            self._negatives.of(original) as source,
-            self._places.room(decoded_bytes(source_of(original), small)),
-        ):
+        async with self._negatives.of(original) as source, self._working(original, small):
             found = await self._pool.run(survey, source, self._limits, deadline_s=self._deadline_s)
         return msgspec.json.encode(found)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from imagesystem import places as shared
 from imagesystem.errors import Rejected
@@ -65,6 +66,7 @@ class Places:
         self._places = shared.Places(2 * (workers + 1), max_waiting, too_busy)
         self._files = shared.Allowance((workers + 1) * LARGE_FILE_BYTES)
         self._room = shared.Allowance(max_bytes)
+        self._workers = asyncio.Semaphore(workers)
 
     @asynccontextmanager
     async def taken(self, file_bytes: int = LARGE_FILE_BYTES) -> AsyncIterator[None]:
@@ -72,6 +74,8 @@ class Places:
         async with self._places.taken(), self._files.taken(min(file_bytes, LARGE_FILE_BYTES)):
             yield
 
-    def room(self, size: int) -> AbstractAsyncContextManager[None]:
-        """Wait for room for so many bytes of pixels; whoever does has a place."""
-        return self._room.taken(size)
+    @asynccontextmanager
+    async def room(self, size: int) -> AsyncIterator[None]:
+        """Wait for room for so many bytes of pixels and for a worker; whoever does has a place."""
+        async with self._room.taken(size), self._workers:
+            yield

@@ -79,8 +79,8 @@ async def test_all_that_wait_for_a_picture_that_kills_are_refused_at_once(deadly
         *(deadly.get(f"/image/images/{killer}?w={width}") for width in range(20, 32))
     )
     assert {answer.status_code for answer in answers} == {422}
-    # Twice each for those that had a place when the first died: two workers, and one to fetch.
-    assert len(deaths.read_bytes()) <= 6
+    # Twice each for those that were with a worker when the first died.
+    assert len(deaths.read_bytes()) <= 4
 
 
 async def test_a_watermark_that_kills_is_not_the_fault_of_what_it_is_drawn_on(
