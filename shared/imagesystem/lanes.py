@@ -14,7 +14,7 @@ import signal
 import socket
 import struct
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -193,16 +193,23 @@ def _done(connection: Connection, call: bytes, window: Window | None) -> tuple[K
         if window is not None:
             args = [window.read(each) if isinstance(each, Piece) else each for each in args]
         result = function(*args)
-        if isinstance(result, Iterator):
-            for value in result:
-                _say(connection, "told", value)
-            result = None
+        if isinstance(result, Generator):
+            result = _told(connection, result)
     except ConnectionError:
         raise
     except Exception as error:  # noqa: BLE001  whoever called is told
         error.add_note(f"in a worker process:\n{traceback.format_exc()}")
         return "raised", error
     return "returned", result
+
+
+def _told(connection: Connection, values: Generator[Any, None, Any]) -> Any:
+    """Say what is yielded; returns what is returned."""
+    try:
+        while True:
+            _say(connection, "told", next(values))
+    except StopIteration as end:
+        return end.value
 
 
 def _say(connection: Connection, kind: Kind, value: Any) -> None:

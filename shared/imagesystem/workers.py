@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -112,7 +112,7 @@ class WorkerPool:
 
     async def stream(
         self,
-        function: Callable[..., Iterator[Any]],
+        function: Callable[..., Generator[Any, None, Any]],
         *args: object,
         tell: Callable[[Any], None],
         deadline_s: float = 60.0,
@@ -122,12 +122,15 @@ class WorkerPool:
     ) -> None:
         """Call a generator function in a free worker; `tell` gets each value as it is yielded.
 
-        Otherwise as `run`: what was told before a process died or took too long was told. Raises
-        `Unavailable` when no worker was free within `wait_s` seconds.
+        And then what it returns, unless that is None: it comes with the news that the call has
+        ended. Otherwise as `run`: what was told before a process died or took too long was told.
+        Raises `Unavailable` when no worker was free within `wait_s` seconds.
         """
 
         async def call(lane: Lane) -> None:
-            await lane.call(function, args, tell)
+            last = await lane.call(function, args, tell)
+            if last is not None:
+                tell(last)
 
         name = called or function.__name__
         await self._in_lane(name, call, deadline_s=deadline_s, patient=patient, wait_s=wait_s)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ def hang(_: int) -> None:
     time.sleep(600)
 
 
-def count_then(last: str, to: int) -> Iterator[int]:
+def count_then(last: str, to: int) -> Generator[int, None, str | None]:
     yield from range(to)
     match last:
         case "die":
@@ -33,9 +33,12 @@ def count_then(last: str, to: int) -> Iterator[int]:
             hang(0)
         case "refuse":
             refuse("odd")
+        case "tell":
+            return "done"
+    return None
 
 
-def large(count: int) -> Iterator[bytes]:
+def large(count: int) -> Generator[bytes, None, None]:
     for _ in range(count):
         yield bytes(300_000)
 
@@ -115,9 +118,11 @@ async def test_nothing_runs_after_the_pool_is_closed() -> None:
 
 async def test_what_a_generator_yields_is_told_as_it_comes() -> None:
     async with WorkerPool(1) as pool:
-        told: list[int] = []
+        told: list[int | str] = []
         await pool.stream(count_then, "return", 5, tell=told.append)
         assert told == [0, 1, 2, 3, 4]
+        await pool.stream(count_then, "tell", 1, tell=told.append)
+        assert told[5:] == [0, "done"]  # what is returned comes last
         sizes: list[bytes] = []
         await pool.stream(large, 4, tell=sizes.append)
         assert [len(item) for item in sizes] == [300_000] * 4

@@ -20,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any
 
+import uvloop
 from imagesystem import logs
 from inference_service.decoding import decode
 from inference_service.looking import LEAST_SIDE, prepare_worker
@@ -131,4 +132,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())  # as the service runs

@@ -16,6 +16,7 @@ import msgspec
 from imagesystem import ids
 from imagesystem.events import Inferred, Uploaded
 from imagesystem.memory import MemoryPlatform
+from imagesystem.server import spare_garbage
 from imagesystem.testing import client
 from imagesystem.workers import usable_cores
 from inference_service.app import create_app
@@ -130,4 +131,5 @@ async def service(tasks: tuple[str, ...], **settings: Any) -> AsyncIterator[Serv
     async with client(app) as http:
         running = Service(memory, app, http)
         await running.look(photographs(2 * CORES, (640, 480)))
+        spare_garbage()  # as every service does
         yield running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
@@ -75,7 +76,8 @@ class Enquiries:
             if not self._recognition.allows(task):
                 raise Transient(f"{task}: {self._recognition.trouble(task)}", code="model_failing")
             data = await read()
-            name = f"{hashlib.sha256(data).hexdigest()} {task}"
+            digest = await asyncio.to_thread(hashlib.sha256, data)
+            name = f"{digest.hexdigest()} {task}"
             return await self._poison.tried(name, lambda: self._answer(data, task))
 
     async def _answer(self, data: bytes, task: str) -> tuple[Verdict, Result]:

@@ -14,7 +14,7 @@ from imagesystem.workers import WorkerPool
 
 from inference_service.breakers import Breakers
 from inference_service.decoding import decoded_bytes
-from inference_service.looking import LEAST_SIDE, Began, Decoded, Limits, Told, Verdict, look
+from inference_service.looking import LEAST_SIDE, Began, Limits, Told, Verdict, look
 from inference_service.measures import Measures
 from inference_service.models import Findings, Model, Models, Result
 from inference_service.overlays import draw
@@ -186,9 +186,9 @@ class _Heard:
     def take(self, told: Told) -> None:
         """Take in one thing told."""
         match told:
-            case Decoded():
-                self._measures.decoded(told)
             case Began():
+                if told.decoded_ms is not None:
+                    self._measures.decoded(told.decoded_ms)
                 self.running = told.task
             case Verdict():
                 self.running = None

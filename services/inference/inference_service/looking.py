@@ -6,7 +6,7 @@ import hashlib
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -23,7 +23,6 @@ from inference_service.tasks import TASKS
 __all__ = [
     "LEAST_SIDE",
     "Began",
-    "Decoded",
     "Limits",
     "Told",
     "Verdict",
@@ -46,16 +45,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     poison_task: str = ""
 
 
-class Decoded(msgspec.Struct, frozen=True, kw_only=True):
-    """The picture is decoded; it took so long."""
-
-    duration_ms: float
-
-
 class Began(msgspec.Struct, frozen=True, kw_only=True):
-    """A task has begun: if nothing follows, the process died of it."""
+    """A task has begun: if nothing follows, the process died of it.
+
+    `decoded_ms`: with the first one, how long it took to decode the picture.
+    """
 
     task: str
+    decoded_ms: float | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +72,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     fault: bool = False
 
 
-Told: TypeAlias = Decoded | Began | Verdict
+Told: TypeAlias = Began | Verdict
 
 
 def prepare_worker(models: Sequence[Model]) -> None:
@@ -89,9 +86,12 @@ def prepare_worker(models: Sequence[Model]) -> None:
         model.run(blank, {})
 
 
-def look(data: bytes, models: Sequence[Model], found: Findings, limits: Limits) -> Iterator[Told]:
+def look(
+    data: bytes, models: Sequence[Model], found: Findings, limits: Limits
+) -> Generator[Told, None, Verdict | None]:
     """Decode the picture once and yield each model's verdict, in that order, as it is reached.
 
+    That of the last model is returned: each message between processes costs some of a fast task.
     `found`: what is known already, for tasks that rest on others. A task whose needs failed here
     gets no verdict. Raises `Rejected` when the picture cannot be decoded (see
     `decoding.decode`): that is the verdict on all of them.
@@ -104,12 +104,13 @@ def look(data: bytes, models: Sequence[Model], found: Findings, limits: Limits) 
     started = time.perf_counter()
     side = max(LEAST_SIDE, *(model.side for model in models))
     picture = decode(data, max_pixels=limits.max_pixels, side=side)
-    yield Decoded(duration_ms=_ms_since(started))
+    decoded_ms: float | None = _ms_since(started)
     known, failed = dict(found), set[str]()
     for model in models:
         if failed.intersection(TASKS[model.task].needs):
             continue
-        yield Began(task=model.task)
+        yield Began(task=model.task, decoded_ms=decoded_ms)
+        decoded_ms = None
         if poisoned and limits.poison_task == model.task:
             _die()
         verdict = _judge(model, picture, known)
@@ -117,7 +118,10 @@ def look(data: bytes, models: Sequence[Model], found: Findings, limits: Limits) 
             failed.add(model.task)
         else:
             known[model.task] = verdict.result
+        if model is models[-1]:
+            return verdict
         yield verdict
+    return None
 
 
 def _judge(model: Model, picture: Picture, found: Mapping[str, Result]) -> Verdict:

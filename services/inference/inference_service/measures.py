@@ -13,7 +13,7 @@ from imagesystem.events import Objects, Text
 from imagesystem.metrics import SECONDS, Metrics
 from prometheus_client import Counter, Gauge, Histogram
 
-from inference_service.looking import Decoded, Verdict
+from inference_service.looking import Verdict
 
 __all__ = ["Measures", "Pace"]
 
@@ -110,9 +110,9 @@ class Measures:
             registry=metrics.registry,
         )
 
-    def decoded(self, told: Decoded) -> None:
+    def decoded(self, duration_ms: float) -> None:
         """Take in that a worker has just decoded a picture."""
-        seconds = told.duration_ms / 1000
+        seconds = duration_ms / 1000
         self.decode_seconds.observe(seconds)
         tracing.record("decode", seconds)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from imagesystem import ids
@@ -47,7 +47,7 @@ class Pool:
 
     async def stream(
         self,
-        function: Callable[..., Iterator[Told]],
+        function: Callable[..., Generator[Told, None, Told | None]],
         *args: Any,
         tell: Callable[[Told], None],
         deadline_s: float,
@@ -61,7 +61,14 @@ class Pool:
         self.patience.append(patient)
         if self.trouble:
             raise self.trouble.pop(0)
-        for told in function(*args):
+        looking = function(*args)
+        while True:
+            try:
+                told = next(looking)
+            except StopIteration as end:
+                if end.value is not None:
+                    tell(end.value)
+                break
             tell(told)
             if isinstance(told, Began) and self.deadly.get(told.task, 0):
                 self.deadly[told.task] -= 1

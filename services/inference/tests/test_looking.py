@@ -11,7 +11,7 @@ from imagesystem.topology import CONSUMERS
 from inference_service.analysis import analyse_picture
 from inference_service.answers import ANSWERS
 from inference_service.decoding import Picture
-from inference_service.looking import Began, Decoded, Limits, Verdict, look
+from inference_service.looking import Began, Limits, Told, Verdict, look
 from inference_service.models import BUILT_IN, Model, Result
 from inference_service.tasks import TASKS, dependants, in_order
 
@@ -21,8 +21,17 @@ LIMITS = Limits(max_pixels=1_000_000)
 
 
 def verdicts(data: bytes, models: list[Model], found: Mapping[str, Result] = {}) -> list[Verdict]:
-    told = look(data, models, found, LIMITS)
-    return [item for item in told if isinstance(item, Verdict)]
+    return [item for item in told(data, models, found) if isinstance(item, Verdict)]
+
+
+def told(data: bytes, models: list[Model], found: Mapping[str, Result]) -> list[Told]:
+    """Return what is yielded, and what is returned."""
+    looking, heard = look(data, models, found, LIMITS), list[Told]()
+    while True:
+        try:
+            heard.append(next(looking))
+        except StopIteration as end:
+            return heard if end.value is None else [*heard, end.value]
 
 
 def test_every_task_has_a_model_a_fact_an_answer_and_a_durable() -> None:
@@ -40,10 +49,12 @@ def test_what_others_rest_on_is_run_before_them() -> None:
 
 
 def test_what_is_told_travels_between_processes() -> None:
-    told = list(look(png(), [BUILT_IN["analysis"]], {}, LIMITS))
-    decoded, began, verdict = pickle.loads(pickle.dumps(told))
-    assert isinstance(decoded, Decoded)
-    assert began == Began(task="analysis")
+    heard = told(png(), [BUILT_IN["analysis"]], {})
+    began, verdict = pickle.loads(pickle.dumps(heard))
+    assert isinstance(began, Began)
+    assert began.task == "analysis"
+    assert began.decoded_ms is not None
+    assert isinstance(verdict, Verdict)
     assert isinstance(verdict.result, Analysis)
     assert (verdict.model, verdict.version) == ("classical-measurements", "1")
     assert verdict.result.colours[0].name == "teal"
