@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 from pathlib import Path
 from struct import pack
 from typing import Any
@@ -152,9 +153,15 @@ async def test_a_start_takes_vectors_from_files_and_the_rest_from_the_log(tmp_pa
             return await until(Stage(http, platform, store), path, count)
 
     kept = Settings(index_dir=str(tmp_path))
+    abandoned, being_written = tmp_path / "similarity-abandoned", tmp_path / "similarity-new"
+    for folder in (abandoned, being_written):
+        folder.mkdir()
+        (folder / "0.rows").write_bytes(b"half of")
+    os.utime(abandoned, (0, 0))
     async with client(create_app(kept, platform.connect, store.open)) as http:
         await five(Stage(http, platform, store))
     assert (tmp_path / "similarity" / "index.json").exists()
+    assert (abandoned.exists(), being_written.exists()) == (False, True)
     # What is in the files is not in the log any more, what came and went since is not in the files.
     del platform.bus.log[f"images.v1.{image_id(3)}.inferred.embedding"]
     await platform.bus.publish(uploaded(image_id(6)))

@@ -12,7 +12,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -35,6 +35,8 @@ log = logs.get(__name__)
 
 #: Between looks at whether something has changed and is to be written.
 SAVE_EVERY_S = 300.0
+#: Nobody takes so long to write: a folder that is older was left by a process that was killed.
+ABANDONED_S = 3600.0
 EMBEDDINGS = next(pattern for pattern in PATTERNS if pattern.endswith("embedding"))
 
 
@@ -146,6 +148,7 @@ class Keeper:
 
 
 def _write(folder: Path, place: int, precision: str, taken: list[Taken]) -> None:
+    _sweep(folder)
     beside, before = (folder.with_name(f"{folder.name}-{ids.new_id()}") for _ in range(2))
     beside.mkdir(parents=True)
     try:
@@ -166,6 +169,14 @@ def _write(folder: Path, place: int, precision: str, taken: list[Taken]) -> None
     finally:
         for left in (beside, before):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes left that were killed while they wrote."""
+    for left in folder.parent.glob(f"{folder.name}-*"):
+        with suppress(FileNotFoundError):  # somebody else removed it
+            if time.time() - left.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(left)
 
 
 def _read(folder: Path, head: int, precision: str) -> tuple[int, list[Taken]]:
