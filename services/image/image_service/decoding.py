@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 from imagesystem.errors import Rejected, Transient
-from PIL import AvifImagePlugin, ExifTags, Image, TiffImagePlugin
+from PIL import AvifImagePlugin, ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
@@ -74,6 +74,8 @@ def undecodable(error: Exception, limits: Limits) -> Rejected | Transient:
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         found = re.search(r"(\d+) pixels", str(error))
         return too_many_pixels(int(found[1]) if found else 0, limits)
+    if isinstance(error, UnidentifiedImageError):  # (Pillow would tell an address in memory)
+        error = ValueError(f"it is none of {', '.join(DECODED)}, or broken at its beginning")
     return Rejected(422, "corrupt_pixels", f"the picture cannot be decoded: {error}"[:300])
 
 

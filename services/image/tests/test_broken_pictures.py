@@ -35,6 +35,14 @@ def test_a_header_of_too_many_pixels_is_refused_before_they_are_decoded():
     assert refused(data).code == "too_many_pixels"
 
 
+def test_what_is_no_picture_is_told_without_the_insides_of_the_program():
+    for data in (b"no picture at all", b"\x89PNG\r\n\x1a\n", b""):
+        assert str(refused(data)) == (
+            "the picture cannot be decoded: it is none of JPEG, PNG, WEBP, AVIF, GIF, BMP, TIFF, "
+            "or broken at its beginning"
+        )
+
+
 def test_too_many_pixels_say_how_many_may_be():
     error = refused(saved(Image.new("1", (5000, 2001))))
     assert (error.code, error.allowed, error.actual) == ("too_many_pixels", 10_000_000, 10_005_000)
