@@ -47,6 +47,7 @@ from rich.table import Table
 from services.metadata.tests.gallery import facts
 from services.metadata.tests.samples import at, image_id
 from tests.conftest import mongo_server, nats_server
+from tests.load.clients import Client
 from tests.load.pictures import DIMENSIONS, PART, fill
 from tests.load.rebuild import memory_mb, processor_seconds, service
 from tests.load.similarity import around_centres
@@ -57,29 +58,6 @@ AT_ONCE = 16
 BATCH = 512
 
 Ask = Callable[[int], Awaitable[Any]]
-
-
-class Http:
-    """Connections kept open: a client that costs little itself."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    async def get(self, path: str) -> bytes:
-        """Return the body of an answer that must be 200."""
-        if self._free:
-            reader, writer = self._free.pop()
-        else:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=2**20)
-        writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-        body = await reader.readexactly(length)
-        if not head.startswith(b"http/1.1 200"):
-            raise RuntimeError(body.decode())
-        self._free.append((reader, writer))
-        return body
 
 
 class Rate(NamedTuple):
@@ -110,7 +88,7 @@ async def rate(ask: Ask, seconds: float, pid: int) -> Rate:
     return Rate(len(times) / took, statistics.median(times) * 1000, computed * 1000 / len(times))
 
 
-def shapes(http: Http, documents: Any, images: int) -> dict[str, tuple[Ask, Ask]]:
+def shapes(http: Client, documents: Any, images: int) -> dict[str, tuple[Ask, Ask]]:
     """Return what is asked: by HTTP, and of MongoDB."""
 
     def listed(path: str, limit: int, query: Callable[[int], str]) -> tuple[Ask, Ask]:
@@ -206,9 +184,9 @@ async def main(images: int, seconds: float) -> None:
             nearest = _nearest(images)
             address, process = stack.enter_context(service(nats, mongodb, folder))
             port = int(address.rpartition(":")[2])
-            await cold_start(Http(port), images, process.pid, nearest)
+            await cold_start(Client(port), images, process.pid, nearest)
             await at_rest(process.pid)
-            http = Http(port)  # the connections before were idle for too long
+            http = Client(port)  # the connections before were idle for too long
             bare = AsyncMongoClient(url, maxPoolSize=32, tz_aware=True)
             table = await compared(http, bare, images, seconds, process.pid)
             await common(http, process.pid)
@@ -224,7 +202,7 @@ async def main(images: int, seconds: float) -> None:
 
 
 async def compared(
-    http: Http, bare: AsyncMongoClient[Any], images: int, seconds: float, pid: int
+    http: Client, bare: AsyncMongoClient[Any], images: int, seconds: float, pid: int
 ) -> Table:
     """Return the rates of the service beside those of PyMongo."""
     documents = bare.get_database("image_system").get_collection("images")
@@ -243,7 +221,7 @@ async def compared(
     return table
 
 
-async def cold_start(http: Http, images: int, pid: int, nearest: list[str]) -> None:
+async def cold_start(http: Client, images: int, pid: int, nearest: list[str]) -> None:
     """Tell how long after its start the service answers what is right.
 
     `nearest`: the ids of the ten pictures that are nearest to the one in the middle.
@@ -285,7 +263,7 @@ def _nearest(images: int) -> list[str]:
     return [image_id(int(place) + 1) for place in np.argsort(-scores)[:10]]
 
 
-async def common(http: Http, pid: int) -> None:
+async def common(http: Client, pid: int) -> None:
     """Tell what words cost that every picture has, or very many have."""
     for asked in (
         {"q": "jpg"},
@@ -304,7 +282,9 @@ async def common(http: Http, pid: int) -> None:
         )
 
 
-async def _until_right(http: Http, path: str, right: Callable[[Any], bool], began: float) -> float:
+async def _until_right(
+    http: Client, path: str, right: Callable[[Any], bool], began: float
+) -> float:
     while True:
         try:
             if right(msgspec.json.decode(await http.get(path))):
