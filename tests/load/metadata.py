@@ -291,7 +291,7 @@ async def _until_right(
                 return time.perf_counter() - began
         except (OSError, asyncio.IncompleteReadError, RuntimeError):
             pass
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)  # a search among all keeps a core busy
 
 
 if __name__ == "__main__":

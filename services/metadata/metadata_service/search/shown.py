@@ -1,8 +1,9 @@
 """What lists say of pictures, made once: as JSON, for as long as a picture stays as it is.
 
 The first pages of a list are asked for again and again. To read a picture from the database and to
-write it down is most of what a page costs, so that a page is read in two steps: which pictures are
-on it and in which version, then those of them that nobody has been shown lately.
+write it down is most of what a page costs, so that a page that was asked for before is read in two
+steps: which pictures are on it and in which version, then those of them that nobody has been shown
+lately.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ __all__ = ["Shown"]
 STAMP = ("version", "updated_at")
 #: Of a view, besides its text.
 OVERHEAD_BYTES = 300
+#: Pages that are remembered as having been asked for.
+ASKED = 1024
 
 
 class _View(msgspec.Struct, frozen=True, gc=False):
@@ -41,13 +44,17 @@ class Shown:
         self._most_bytes = most_bytes
         self._bytes = 0
         self._views: OrderedDict[str, _View] = OrderedDict()
+        self._asked: OrderedDict[str, None] = OrderedDict()
 
     async def page(self, query: Query) -> tuple[Page, list[msgspec.Raw]]:
         """Return a page of a query without words, and what a list says of each picture on it.
 
-        The rows of the page have no more than their ids and versions. A picture that was deleted
-        while it was read is left out.
+        The rows of the page may have no more than their ids and versions. A picture that was
+        deleted while it was read is left out.
         """
+        if not self._asked_before(query):
+            page = await self._read(query)
+            return page, [self._held(row) or self._made(row) for row in page.rows]
         page = await self._read(msgspec.structs.replace(query, paths=STAMP))
         found = {row["_id"]: self._held(row) for row in page.rows}
         missing = [image_id for image_id, text in found.items() if text is None]
@@ -55,6 +62,15 @@ class Shown:
             whole = await self._read(among(Query(), missing, None))
             found |= {row["_id"]: self._made(row) for row in whole.rows}
         return page, [text for text in found.values() if text is not None]
+
+    def _asked_before(self, query: Query) -> bool:
+        page = repr(query)
+        before = page in self._asked
+        self._asked[page] = None
+        self._asked.move_to_end(page)
+        if len(self._asked) > ASKED:
+            self._asked.popitem(last=False)
+        return before
 
     def _held(self, row: Row) -> msgspec.Raw | None:
         """Return the view of this very state of a picture, if it is kept."""
