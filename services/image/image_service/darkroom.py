@@ -187,6 +187,8 @@ class Darkroom:
             self._shelf.put(flight, cached, shown)
             return Developed(name=flight, data=cached, where="bucket")
         async with self._places.taken(original.size_bytes):
+            # Another rendition of it may have killed its decoder: then it need not be fetched.
+            self._refusals.check(original.sha256)
             data = await self._guarded(original, name, make, others)
         self._measures.renditions.labels("made").inc()
         self._shelf.put(flight, data, shown)

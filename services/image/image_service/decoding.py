@@ -74,9 +74,10 @@ def undecodable(error: Exception, limits: Limits) -> Rejected | Transient:
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         found = re.search(r"(\d+) pixels", str(error))
         return too_many_pixels(int(found[1]) if found else 0, limits)
+    why = str(error)
     if isinstance(error, UnidentifiedImageError):  # (Pillow would tell an address in memory)
-        error = ValueError(f"it is none of {', '.join(DECODED)}, or broken at its beginning")
-    return Rejected(422, "corrupt_pixels", f"the picture cannot be decoded: {error}"[:300])
+        why = f"it is none of {', '.join(DECODED)}, or broken at its beginning"
+    return Rejected(422, "corrupt_pixels", f"the picture cannot be decoded: {why}"[:300])
 
 
 def orientation(image: Image.Image) -> Orientation:
