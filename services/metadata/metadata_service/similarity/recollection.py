@@ -16,7 +16,7 @@ from imagesystem.errors import Transient
 from metadata_service.queries import Row
 from metadata_service.similarity.gallery import Gallery
 from metadata_service.similarity.looks import Look, phash_of
-from metadata_service.similarity.vectors import MAX_DIMENSIONS, Space
+from metadata_service.similarity.vectors import Space, fits
 from metadata_service.store import Edition
 
 __all__ = ["recall"]
@@ -100,8 +100,6 @@ def _picture(row: Row) -> tuple[str, Look, bytes]:
 def _placed(embedding: dict[str, Any]) -> tuple[Space | None, bytes]:
     result = embedding.get("result") or {}
     raw, dimensions = result.get("vector"), result.get("dimensions")
-    if not isinstance(raw, bytes) or not isinstance(dimensions, int):
-        return None, b""
-    if not 0 < dimensions <= MAX_DIMENSIONS or len(raw) != 4 * dimensions:
+    if not isinstance(raw, bytes) or not isinstance(dimensions, int) or not fits(raw, dimensions):
         return None, b""
     return Space(embedding["model"], embedding["model_version"], dimensions), raw

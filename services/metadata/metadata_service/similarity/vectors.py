@@ -9,7 +9,17 @@ import numpy as np
 from imagesystem.events import EmbeddingInferred
 from numpy.typing import NDArray
 
-__all__ = ["MAX_DIMENSIONS", "Floats", "Space", "Vector", "unit", "units", "vector_in", "vector_of"]
+__all__ = [
+    "MAX_DIMENSIONS",
+    "Floats",
+    "Space",
+    "Vector",
+    "fits",
+    "unit",
+    "units",
+    "vector_in",
+    "vector_of",
+]
 
 #: float32 (d,), of length 1.
 Vector: TypeAlias = NDArray[np.float32]
@@ -43,11 +53,14 @@ def units(values: Floats) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         return (wide / lengths).astype(np.float32), good
 
 
+def fits(raw: bytes, dimensions: int) -> bool:
+    """Say whether bytes are as many as a vector of that size in float32 has."""
+    return 0 < dimensions <= MAX_DIMENSIONS and len(raw) == 4 * dimensions
+
+
 def vector_in(raw: bytes, dimensions: int) -> Vector | None:
     """Return the vector in little-endian float32; None for what is not one of that size."""
-    if not 0 < dimensions <= MAX_DIMENSIONS or len(raw) != 4 * dimensions:
-        return None
-    return unit(np.frombuffer(raw, dtype="<f4"))
+    return unit(np.frombuffer(raw, dtype="<f4")) if fits(raw, dimensions) else None
 
 
 def vector_of(fact: EmbeddingInferred) -> tuple[Space, Vector] | None:
