@@ -93,7 +93,8 @@ def shapes(http: Client, documents: Any, images: int) -> dict[str, tuple[Ask, As
 
     def listed(path: str, limit: int, query: Callable[[int], str]) -> tuple[Ask, Ask]:
         def target(number: int) -> str:
-            params = {"limit": str(limit)} | ({"q": query(number)} if query(number) else {})
+            said = query(number)
+            params = {"limit": str(limit)} | ({"q": said} if said else {})
             return f"{path}?{urlencode(params)}"
 
         async def bare(number: int) -> Any:

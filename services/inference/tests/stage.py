@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 from imagesystem import ids
@@ -27,6 +27,13 @@ from inference_service.tasks import TASKS
 from services.inference.tests.specimens import model_of, quick_models
 
 ALL = tuple(TASKS)
+
+
+def everything(looking: Generator[Told, None, Told | None]) -> Iterator[Told]:
+    """Yield what is yielded, and then what is returned: all that a worker tells."""
+    last = yield from looking
+    if last is not None:
+        yield last
 
 
 class Pool:
@@ -61,14 +68,7 @@ class Pool:
         self.patience.append(patient)
         if self.trouble:
             raise self.trouble.pop(0)
-        looking = function(*args)
-        while True:
-            try:
-                told = next(looking)
-            except StopIteration as end:
-                if end.value is not None:
-                    tell(end.value)
-                break
+        for told in everything(function(*args)):
             tell(told)
             if isinstance(told, Began) and self.deadly.get(told.task, 0):
                 self.deadly[told.task] -= 1

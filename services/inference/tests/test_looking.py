@@ -11,27 +11,19 @@ from imagesystem.topology import CONSUMERS
 from inference_service.analysis import analyse_picture
 from inference_service.answers import ANSWERS
 from inference_service.decoding import Picture
-from inference_service.looking import Began, Limits, Told, Verdict, look
+from inference_service.looking import Began, Limits, Verdict, look
 from inference_service.models import BUILT_IN, Model, Result
 from inference_service.tasks import TASKS, dependants, in_order
 
 from services.inference.tests.specimens import model_of, png
+from services.inference.tests.stage import everything
 
 LIMITS = Limits(max_pixels=1_000_000)
 
 
 def verdicts(data: bytes, models: list[Model], found: Mapping[str, Result] = {}) -> list[Verdict]:
-    return [item for item in told(data, models, found) if isinstance(item, Verdict)]
-
-
-def told(data: bytes, models: list[Model], found: Mapping[str, Result]) -> list[Told]:
-    """Return what is yielded, and what is returned."""
-    looking, heard = look(data, models, found, LIMITS), list[Told]()
-    while True:
-        try:
-            heard.append(next(looking))
-        except StopIteration as end:
-            return heard if end.value is None else [*heard, end.value]
+    told = everything(look(data, models, found, LIMITS))
+    return [item for item in told if isinstance(item, Verdict)]
 
 
 def test_every_task_has_a_model_a_fact_an_answer_and_a_durable() -> None:
@@ -49,8 +41,8 @@ def test_what_others_rest_on_is_run_before_them() -> None:
 
 
 def test_what_is_told_travels_between_processes() -> None:
-    heard = told(png(), [BUILT_IN["analysis"]], {})
-    began, verdict = pickle.loads(pickle.dumps(heard))
+    told = list(everything(look(png(), [BUILT_IN["analysis"]], {}, LIMITS)))
+    began, verdict = pickle.loads(pickle.dumps(told))
     assert isinstance(began, Began)
     assert began.task == "analysis"
     assert began.decoded_ms is not None

@@ -38,9 +38,7 @@ class Gallery(MemoryStore):
             self._sequence += 1
             folded = fold(self.documents.get(fact.image_id), fact, self._sequence)
             assert folded is not None
-            before = self.documents.get(fact.image_id)
-            version = before.version + 1 if before else 1
-            self.documents[fact.image_id] = msgspec.structs.replace(folded, version=version)
+            await self.write([folded])
 
     async def page(self, query: Query) -> Page:
         page = await super().page(query)
